@@ -1,0 +1,135 @@
+"""Scores of predictions, with intervals: discrimination, calibration, agreement, and corrections for many comparisons.
+
+A record is ``{name, value, low, high, n, split, model, group, channel}``; fields that do not apply are None.
+y is the truth (N,), p the predicted probability (N,). scikit-learn and scipy are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+RECORD = ("name", "value", "low", "high", "n", "split", "model", "group", "channel")
+
+
+def record(name: str, value: float | None, n: int | None = None, low: float | None = None, high: float | None = None, **where: Any) -> dict:
+    """One tidy metric; ``where`` may hold split, model, group, channel."""
+    unknown = set(where) - set(RECORD)
+    if unknown:
+        raise TypeError(f"a metric record has no field {', '.join(sorted(unknown))}; fields are {', '.join(RECORD)}")
+    return {**dict.fromkeys(RECORD), "name": name, "value": value, "low": low, "high": high, "n": n, **where}
+
+
+def auc(y: Array, p: Array) -> float:
+    """Probability that a right response was ranked above a wrong one (ties half); NaN with one class only.
+
+    Examples
+    --------
+    >>> auc(np.array([0, 1, 1]), np.array([.1, .1, .9]))
+    0.75
+    """
+    from scipy.stats import rankdata
+
+    right = np.asarray(y) >= 0.5
+    positives, negatives = int(right.sum()), int((~right).sum())
+    if not positives or not negatives:
+        return float("nan")
+    ranks = rankdata(p)
+    return float((ranks[right].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def log_loss(y: Array, p: Array) -> float:
+    """Mean negative log-likelihood in nats; p is clipped to [1e-7, 1 - 1e-7]. Fractional y is allowed."""
+    y, p = np.asarray(y, float), np.clip(np.asarray(p, float), 1e-7, 1 - 1e-7)
+    return float(-(y * np.log(p) + (1 - y) * np.log1p(-p)).mean())
+
+
+def brier(y: Array, p: Array) -> float:
+    """Mean squared error of the probability (Brier, 1950, Monthly Weather Review)."""
+    return float(np.mean((np.asarray(y, float) - np.asarray(p, float)) ** 2))
+
+
+def reliability(y: Array, p: Array, bins: int = 10) -> list[dict[str, float]]:
+    """Per equal-width bin that holds predictions: mean prediction, observed rate and count."""
+    y, p = np.asarray(y, float), np.asarray(p, float)
+    where = np.minimum((p * bins).astype(int), bins - 1)
+    return [{"predicted": float(p[where == b].mean()), "observed": float(y[where == b].mean()), "n": int((where == b).sum())}
+            for b in range(bins) if (where == b).any()]
+
+
+def ece(y: Array, p: Array, bins: int = 10) -> float:
+    """Expected calibration error: mean |observed - predicted| over equal-width bins, weighted by count (Naeini et al., 2015, AAAI)."""
+    return float(sum(b["n"] * abs(b["observed"] - b["predicted"]) for b in reliability(y, p, bins)) / len(y))
+
+
+def average_precision(y: Array, score: Array) -> float:
+    """Area under precision-recall, step-wise; NaN without a positive."""
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(y, score)) if np.any(y) else float("nan")
+
+
+def quadratic_weighted_kappa(a: Array, b: Array) -> float:
+    """Agreement of two raters on an ordered scale (Cohen, 1968, Psychological Bulletin)."""
+    from sklearn.metrics import cohen_kappa_score
+
+    return float(cohen_kappa_score(a, b, weights="quadratic"))
+
+
+SCORES: dict[str, Callable[[Array, Array], float]] = {"auc": auc, "log_loss": log_loss, "brier": brier, "ece": ece}
+
+
+def _resamples(units: Array, seed: int, draws: int) -> Iterator[Array]:
+    """Row positions of cohorts in which whole units (codes 0..U-1) were drawn with replacement."""
+    order = np.argsort(units, kind="stable")
+    starts = np.searchsorted(units[order], np.arange(int(units.max()) + 2))
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        chosen = rng.integers(0, len(starts) - 1, len(starts) - 1)
+        lengths = starts[chosen + 1] - starts[chosen]
+        yield order[np.repeat(starts[chosen] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())]
+
+
+def bootstrap(y: Array, p: Array, units: Array, score: Callable[[Array, Array], float], seed: int = 0, draws: int = 200,
+              level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of a score when whole units (learners) are drawn again.
+
+    Parameters
+    ----------
+    units : (N,) integer codes 0..U-1, the learner of each row.
+
+    References
+    ----------
+    Efron (1979), Annals of Statistics; the cluster bootstrap of Field and Welsh (2007), JRSS B.
+    """
+    found = [score(y[rows], p[rows]) for rows in _resamples(units, seed, draws)]
+    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2]) if np.isfinite(found).any() else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def paired_bootstrap(y: Array, p: Array, q: Array, units: Array, score: Callable[[Array, Array], float], seed: int = 0,
+                     draws: int = 200) -> dict[str, float]:
+    """Difference score(p) - score(q) on the same rows, its 95 % interval, and a two-sided p-value; learners are drawn again."""
+    found = np.array([score(y[rows], p[rows]) - score(y[rows], q[rows]) for rows in _resamples(units, seed, draws)])
+    low, high = np.quantile(found, [0.025, 0.975])
+    tail = (1 + min((found <= 0).sum(), (found >= 0).sum())) / (1 + draws)
+    return {"difference": score(y, p) - score(y, q), "low": float(low), "high": float(high), "p_value": float(min(1.0, 2 * tail))}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that keep the family-wise error (Holm, 1979, Scandinavian Journal of Statistics).
+
+    Examples
+    --------
+    >>> [round(p, 2) for p in holm([.01, .04, .03])]
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)
+    raised = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(raised, 1)
+    return adjusted.tolist()

@@ -1,0 +1,219 @@
+"""Figures for reports and notebooks: colour-blind safe, without a screen, and with hidden cells drawn as hidden.
+
+Every function returns a :class:`matplotlib.figure.Figure` that no global state knows of; :func:`save` writes it. matplotlib is
+imported when the first figure is drawn. Mastery is orange below the mark, blue above it and pale at it, as on the gap page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from edukit import metrics
+from edukit.governance.privacy import TOTAL
+from edukit.report.gap_page import RULES, layers
+from edukit.reproducibility import replacing
+from edukit.schema import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+
+INK, GREY, PALE, BLUE = "#1d2733", "#98a3af", "#eef0f2", "#1f5a87"
+ENDS = ("#a8480b", "#f0ad69", "#f7f4f0", "#85b2d6", "#185282")
+SPAN = 0.35  # mastery this far from the mark has the full colour
+HATCHES = {"not enough data": "////", "suppressed": "...."}
+ROWS = 60  # concepts of one matrix; of more, those with the largest need are drawn
+LABELS = 120  # concepts of a graph that can carry their names
+
+
+def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
+    """Write a figure as the suffix of ``path`` says (png, svg, pdf), whole or not at all."""
+    path = Path(path)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=dpi, format=path.suffix.lstrip(".") or "png")
+    return path
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _scale(mark: float) -> ScalarMappable:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    return ScalarMappable(Normalize(mark - SPAN, mark + SPAN, clip=True), LinearSegmentedColormap.from_list("mastery", ENDS))
+
+
+def _ink(colour: tuple[float, float, float, float]) -> str:
+    return "white" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.55 else INK
+
+
+def _key(figure: Figure, ax: Axes, scale: ScalarMappable, cells: pd.DataFrame, shrink: float) -> None:
+    """Colour bar, and a legend of the states that occur."""
+    from matplotlib.patches import Patch
+
+    figure.colorbar(scale, ax=ax, shrink=shrink, extend="both", label="mean mastery (pale: at the mark)")
+    entries = [Patch(facecolor=PALE, edgecolor=GREY, hatch=hatch, label=state) for state, hatch in HATCHES.items()
+               if (cells["state"] == state).any()]
+    entries += [Patch(facecolor="none", edgecolor=INK, linewidth=2, label="stuck")] if cells["stuck"].fillna(False).any() else []
+    if entries:
+        ax.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.02), ncols=len(entries), frameon=False, fontsize=9)
+
+
+def _short(name: str, letters: int = 34) -> str:
+    """A label that fits; ``$`` is text, not mathematics."""
+    return (name if len(name) <= letters else name[: letters - 1] + "…").replace("$", r"\$")
+
+
+def mastery_matrix(gaps: pd.DataFrame, concepts: pd.DataFrame, mark: float = RULES["fail"]) -> Figure:
+    """Class by concept: mean mastery in colour and per cent, stuck cells outlined, hidden cells hatched and without a number.
+
+    Parameters
+    ----------
+    gaps : table ``gaps``
+    concepts : table ``concepts``
+        Gives the names.
+    mark : float
+        The fail mark the map was made with.
+
+    Returns
+    -------
+    Figure
+        Concepts from the largest mean need down; at most 60, and the title says so.
+    """
+    from matplotlib.patches import Rectangle
+
+    need = gaps.groupby("concept_id")["need"].mean().sort_values(ascending=False)  # concepts without a number come last
+    rows, columns = list(need.index[:ROWS]), sorted(gaps["class_id"].unique(), key=lambda c: (c != TOTAL, c))
+    shown, names, scale = gaps[gaps["concept_id"].isin(rows)], concepts.set_index("concept_id")["name"], _scale(mark)
+    figure, (ax,) = _figure(3.2 + 0.55 * len(columns), 1.6 + 0.27 * len(rows))
+    for cell in shown.itertuples():
+        x, y = columns.index(cell.class_id), rows.index(cell.concept_id)
+        if cell.state != "estimated":
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=PALE, edgecolor=GREY, linewidth=0.4, hatch=HATCHES[cell.state]))
+            continue
+        colour = scale.to_rgba(cell.mastery)
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
+        ax.text(x, y, f"{100 * cell.mastery:.0f}", ha="center", va="center", fontsize=8, color=_ink(colour))
+        if cell.stuck:
+            ax.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, fill=False, edgecolor=INK, linewidth=2))
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.set_xticks(range(len(columns)), [_short(str(c), 18) for c in columns], rotation=90 if len(columns) > 4 else 0)
+    ax.set_yticks(range(len(rows)), [_short(names.get(c, c)) for c in rows])
+    ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    ax.spines[:].set_visible(False)
+    rest = len(need) - len(rows)
+    ax.set_title(f"Mean mastery (%){f', largest need first; {rest} more concepts are not drawn' if rest else ''}", loc="left", fontsize=11)
+    _key(figure, ax, scale, shown, shrink=min(1.0, 8 / max(len(rows), 1)))
+    return figure
+
+
+def reliability(y: Sequence[float] | np.ndarray, p: Sequence[float] | np.ndarray, bins: int = 10) -> Figure:
+    """How often learners were right when the model said p, with 95 % Wilson intervals, and how many answers each bin holds.
+
+    References
+    ----------
+    Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. JASA.
+    """
+    y, p = np.asarray(y, float), np.asarray(p, float)
+    if not len(y) or len(y) != len(p):
+        raise DataError(f"reliability needs one outcome per probability, and one at least; found {len(y)} and {len(p)}. Pass both columns.")
+    table, z = pd.DataFrame(metrics.reliability(y, p, bins)), 1.96
+    n, share = table["n"].to_numpy(float), table["observed"].to_numpy(float)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    figure, (top, below) = _figure(5, 5.6, 2, 1, sharex=True, height_ratios=[3.2, 1])
+    top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
+    top.vlines(table["predicted"], centre - reach, centre + reach, color=BLUE, linewidth=2, label="95 % interval")
+    top.plot(table["predicted"], share, "o", color=BLUE, label="observed share")
+    top.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share correct", title=f"Reliability: ECE {metrics.ece(y, p, bins):.3f}, n = {len(y):,}")
+    top.legend(frameon=False, fontsize=9)
+    below.bar(table["predicted"], n, width=0.8 / bins, color=GREY)
+    below.set(xlabel="predicted probability", ylabel="answers")
+    return figure
+
+
+def metric_comparison(records: Sequence[Mapping[str, object]]) -> Figure:
+    """One panel per metric, one line per model: the value and, where there is one, its interval.
+
+    Parameters
+    ----------
+    records : list of metric records
+        ``name, value, low, high, split, model`` as in a run report. Lines of several splits are told apart by name.
+    """
+    table = pd.DataFrame(list(records)).reindex(columns=["name", "value", "low", "high", "split", "model"]).dropna(subset=["name", "value"])
+    if table.empty:
+        raise DataError("metric_comparison needs at least one record with a name and a value; found none. Evaluate a model first.")
+    split = " · " + table["split"].fillna("").astype("str") if table["split"].nunique() > 1 else ""
+    table["line"] = table["model"].fillna("model").astype("str") + split
+    lines, names = list(dict.fromkeys(table["line"])), list(dict.fromkeys(table["name"]))
+    figure, axes = _figure(2.2 + 2.7 * len(names), 1.2 + 0.34 * len(lines), 1, len(names), sharey=True)
+    for ax, name in zip(axes, names, strict=True):
+        part = table[table["name"] == name].drop_duplicates("line")
+        at = part["line"].map(lines.index).to_numpy()
+        ax.hlines(at, part["low"].astype(float), part["high"].astype(float), color=GREY, linewidth=3)
+        ax.plot(part["value"].astype(float), at, "o", color=BLUE)
+        ax.set_title(str(name).replace("_", " "), fontsize=11)
+        ax.grid(axis="x", color="#e6eaee")
+        ax.set_axisbelow(True)
+    axes[0].set_yticks(range(len(lines)), lines)
+    axes[0].set_ylim(len(lines) - 0.5, -0.5)
+    return figure
+
+
+def concept_graph(gaps: pd.DataFrame | None, concepts: pd.DataFrame, prerequisites: pd.DataFrame, cohort: str = TOTAL,
+                  mark: float = RULES["fail"]) -> Figure:
+    """Concepts, each right of its prerequisites, coloured by the mastery of one cohort; hidden ones are hatched.
+
+    Parameters
+    ----------
+    gaps : table ``gaps``, or None for the bare graph
+    concepts, prerequisites : tables of those names
+        Names are drawn for up to 120 concepts.
+    cohort : str
+        A ``class_id`` of ``gaps``.
+    mark : float
+        The fail mark the map was made with.
+    """
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+    cells = None if gaps is None else gaps[gaps["class_id"] == cohort].set_index("concept_id")
+    if cells is not None and cells.empty:
+        raise DataError(f"gaps must hold the cohort to draw; found no row of {cohort!r}. Choose one of its class_id.")
+    edges = [(a, b) for a, b in prerequisites[["requires_id", "concept_id"]].drop_duplicates().itertuples(index=False, name=None) if a != b]
+    layout = layers(list(concepts["concept_id"]), edges)
+    where = dict(zip(layout["concept_id"], zip(2.3 * layout["x"], 0.75 * layout["y"], strict=True), strict=True))
+    right, bottom = 2.3 * layout["x"].max() + 2.1, 0.75 * layout["y"].max() + 0.8
+    figure, (ax,) = _figure(min(40.0, 2 + 0.95 * right), min(40.0, 1.6 + 0.62 * bottom))
+    arrows = [FancyArrowPatch((where[a][0] + 1.8, where[a][1] + 0.25), (where[b][0], where[b][1] + 0.25), arrowstyle="-|>,head_length=.12,head_width=.05",
+                              mutation_scale=1, shrinkA=0, shrinkB=0) for a, b in edges]
+    ax.add_collection(PatchCollection(arrows, facecolor="#9aa5b1", edgecolor="#b4bdc7", linewidth=0.8))
+    scale = _scale(mark)
+    for concept, name in zip(concepts["concept_id"], concepts["name"], strict=True):
+        state = "bare" if cells is None else cells["state"].get(concept, "not enough data")
+        colour = scale.to_rgba(cells.loc[concept, "mastery"]) if state == "estimated" else (0.93, 0.94, 0.95, 1.0)
+        stuck = state == "estimated" and bool(cells.loc[concept, "stuck"])
+        ax.add_patch(FancyBboxPatch(where[concept], 1.8, 0.5, boxstyle="round,pad=0,rounding_size=0.1", facecolor=colour, hatch=HATCHES.get(state),
+                                    edgecolor=INK if stuck else GREY, linewidth=2 if stuck else 0.6))
+        if len(concepts) <= LABELS:
+            ax.text(where[concept][0] + 0.9, where[concept][1] + 0.25, _short(name, 22), ha="center", va="center", fontsize=7, color=_ink(colour))
+    ax.set(xlim=(-0.3, right), ylim=(bottom, -0.3))
+    ax.axis("off")
+    ax.set_title("Concepts and what they build on" if cells is None else f"Mean mastery, {'all learners' if cohort == TOTAL else cohort}", loc="left")
+    if cells is not None:
+        _key(figure, ax, scale, cells, shrink=0.6)
+    return figure

@@ -1,0 +1,253 @@
+"use strict";
+// The layered concept graph: an SVG that zooms, pans and is walked with the arrow keys. It knows nothing of tables.
+
+const SVG = "http://www.w3.org/2000/svg";
+const BOX = { width: 148, height: 46 };
+const GAPS = { right: [34, 12], down: [46, 14] }; // between layers and within one, for graphs that run right or down
+
+function svg(name, attributes, parent) {
+  const node = document.createElementNS(SVG, name);
+  for (const key in attributes) node.setAttribute(key, attributes[key]);
+  if (parent) parent.append(node);
+  return node;
+}
+
+// A name in at most two lines that fit the box.
+function wrapped(name, width = 18) {
+  const lines = [""];
+  for (const word of name.split(/\s+/)) {
+    const line = lines[lines.length - 1];
+    if (!line || (line + " " + word).length <= width) lines[lines.length - 1] = line ? line + " " + word : word;
+    else lines.push(word);
+  }
+  const shown = lines.slice(0, 2);
+  if (lines.length > 2) shown[1] += "…";
+  return shown.map(line => { const letters = [...line]; return letters.length > width ? letters.slice(0, width - 1).join("") + "…" : line; });
+}
+
+class ConceptGraph {
+  constructor(root, concepts, edges, onSelect) {
+    Object.assign(this, { root, concepts, onSelect, scale: 1, left: 0, top: 0, current: 0, selected: null });
+    this.prerequisites = concepts.map(() => []);
+    this.dependants = concepts.map(() => []);
+    const defs = svg("defs", {}, root);
+    const hatch = svg("pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, defs);
+    svg("rect", { width: 7, height: 7, fill: "#eef0f2" }, hatch);
+    svg("rect", { width: 2, height: 7, fill: "#cfd5db" }, hatch);
+    for (const [id, fill] of [["arrow", "#8f9ba8"], ["arrow-on", "#1d2733"]]) {
+      const marker = svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, defs);
+      svg("path", { d: "M0 0L8 4L0 8Z", fill }, marker);
+    }
+    this.world = svg("g", {}, root);
+    const deep = Math.max(...concepts.map(c => c.x)) + 1, broad = Math.max(...concepts.map(c => c.y)) + 1;
+    this.down = deep * (BOX.width + GAPS.right[0]) > 3 * broad * (BOX.height + GAPS.right[1]); // long chains run down, or the map becomes a strip
+    const [layer, row] = this.down ? GAPS.down : GAPS.right;
+    this.step = this.down ? [BOX.width + row, BOX.height + layer] : [BOX.width + layer, BOX.height + row];
+    this.width = ((this.down ? broad : deep) - 1) * this.step[0] + BOX.width;
+    this.height = ((this.down ? deep : broad) - 1) * this.step[1] + BOX.height;
+    const lines = svg("g", { fill: "none" }, this.world);
+    this.lines = edges.map(([from, to, weight]) => {
+      this.prerequisites[to].push(from);
+      this.dependants[from].push(to);
+      const line = svg("path", { d: this.curve(from, to), "stroke-width": 1 + weight }, lines);
+      return { from, to, line };
+    });
+    this.boxes = concepts.map((concept, i) => this.box(concept, i));
+    this.captions = svg("g", { "pointer-events": "none", "text-anchor": "middle", "font-weight": 650, fill: "#1d2733", stroke: "#ffffff", "paint-order": "stroke" }, this.world);
+    this.boxes[0].group.setAttribute("tabindex", 0);
+    this.listen();
+    this.highlight(null);
+  }
+
+  // Left top corner: the layout counts layers in x and rows in y, whichever way the graph runs.
+  at(i) {
+    const { x, y } = this.concepts[i];
+    return this.down ? [y * this.step[0], x * this.step[1]] : [x * this.step[0], y * this.step[1]];
+  }
+
+  curve(from, to) {
+    const [x1, y1] = this.at(from), [x2, y2] = this.at(to), { width, height } = BOX;
+    if (this.down) {
+      const bend = Math.max(26, Math.abs(y2 - y1 - height) * 0.45);
+      return `M${x1 + width / 2} ${y1 + height}C${x1 + width / 2} ${y1 + height + bend} ${x2 + width / 2} ${y2 - bend} ${x2 + width / 2} ${y2 - 1}`;
+    }
+    const bend = Math.max(30, Math.abs(x2 - x1 - width) * 0.45);
+    return `M${x1 + width} ${y1 + height / 2}C${x1 + width + bend} ${y1 + height / 2} ${x2 - bend} ${y2 + height / 2} ${x2 - 1} ${y2 + height / 2}`;
+  }
+
+  box(concept, i) {
+    const [x, y] = this.at(i);
+    const group = svg("g", { class: "node", transform: `translate(${x} ${y})`, tabindex: -1, role: "button", "data-i": i, cursor: "pointer" }, this.world);
+    const ring = svg("rect", { x: -4, y: -4, width: BOX.width + 8, height: BOX.height + 8, rx: 11, fill: "none", stroke: "#e0a100", "stroke-width": 0 }, group);
+    const shape = svg("rect", { width: BOX.width, height: BOX.height, rx: 8 }, group);
+    const label = svg("text", { "text-anchor": "middle", "font-size": 13.5, "pointer-events": "none" }, group);
+    const lines = wrapped(concept.name);
+    lines.forEach((line, k) => {
+      svg("tspan", { x: BOX.width / 2, y: BOX.height / 2 + 4.5 + (k - (lines.length - 1) / 2) * 16 }, label).textContent = line;
+    });
+    const title = svg("title", {}, group);
+    return { group, ring, shape, label, title };
+  }
+
+  // looks: per concept {fill, text, stuck, hidden, words}
+  paint(looks) {
+    looks.forEach((look, i) => {
+      const { group, shape, label, title } = this.boxes[i];
+      shape.setAttribute("fill", look.fill);
+      shape.setAttribute("stroke", look.stuck ? "#1d2733" : "#98a3af");
+      shape.setAttribute("stroke-width", look.stuck ? 3 : 1);
+      shape.setAttribute("stroke-dasharray", look.hidden ? "4 3" : "none");
+      label.setAttribute("fill", look.text);
+      title.textContent = look.words;
+      group.setAttribute("aria-label", look.words);
+    });
+  }
+
+  highlight(i) {
+    this.selected = i;
+    const near = i === null ? null : new Set([i, ...this.prerequisites[i], ...this.dependants[i]]);
+    this.boxes.forEach(({ ring }, k) => ring.setAttribute("stroke-width", k === i ? 5 : near && near.has(k) ? 2.5 : 0));
+    for (const { from, to, line } of this.lines) {
+      const on = i !== null && (from === i || to === i);
+      line.setAttribute("stroke", on ? "#1d2733" : "#b4bdc7");
+      line.setAttribute("opacity", on || !near ? 1 : 0.45);
+      line.setAttribute("marker-end", on ? "url(#arrow-on)" : "url(#arrow)");
+    }
+  }
+
+  focus(i, move = true) {
+    this.boxes[this.current].group.setAttribute("tabindex", -1);
+    this.current = i;
+    this.boxes[i].group.setAttribute("tabindex", 0);
+    if (move) this.boxes[i].group.focus({ preventScroll: true });
+    this.reveal(i);
+  }
+
+  reveal(i) {
+    const { width, height } = this.root.getBoundingClientRect();
+    if (!this.readable()) this.scale = 0.8;
+    const [x, y] = this.at(i), sx = x * this.scale + this.left, sy = y * this.scale + this.top;
+    const out = sx < 8 || sy < 8 || sx + BOX.width * this.scale > width - 8 || sy + BOX.height * this.scale > height - 8;
+    if (out) {
+      this.left = width / 2 - (x + BOX.width / 2) * this.scale;
+      this.top = height / 2 - (y + BOX.height / 2) * this.scale;
+    }
+    this.place();
+  }
+
+  readable() { return this.scale >= 0.48; }
+
+  place() {
+    this.world.setAttribute("transform", `translate(${this.left.toFixed(1)} ${this.top.toFixed(1)}) scale(${this.scale.toFixed(4)})`);
+    const near = this.readable();
+    if (near !== this.near) {
+      this.near = near;
+      this.boxes.forEach(({ label }) => label.setAttribute("display", near ? "inline" : "none"));
+    }
+    this.captions.setAttribute("display", near ? "none" : "inline");
+    if (!near && this.captioned !== this.scale) this.caption();
+  }
+
+  // Topic names over the middle of their concepts while the boxes are too small to read; those that would overlap are left out.
+  caption() {
+    this.captioned = this.scale;
+    this.captions.replaceChildren();
+    const topics = new Map();
+    this.concepts.forEach((c, i) => { if (c.topic) topics.set(c.topic, [...(topics.get(c.topic) || []), i]); });
+    const size = 13 / this.scale, taken = [];
+    const middle = values => values.sort((a, b) => a - b)[values.length >> 1];
+    for (const [topic, members] of [...topics].sort((a, b) => b[1].length - a[1].length)) {
+      const x = middle(members.map(i => this.at(i)[0])) + BOX.width / 2, y = middle(members.map(i => this.at(i)[1])), half = topic.length * size * 0.3;
+      if (taken.some(t => Math.abs(t.x - x) < t.half + half && Math.abs(t.y - y) < size * 1.5) || x < half || x + half > this.width) continue;
+      taken.push({ x, y, half });
+      svg("text", { x, y: y + size * 0.3, "font-size": size, "stroke-width": size * 0.28 }, this.captions).textContent = topic;
+    }
+  }
+
+  zoom(factor, x, y) {
+    const { width, height } = this.root.getBoundingClientRect();
+    const next = Math.min(2.5, Math.max(this.fitting() * 0.7, this.scale * factor)), [cx, cy] = [x ?? width / 2, y ?? height / 2];
+    this.left = cx - (cx - this.left) * next / this.scale;
+    this.top = cy - (cy - this.top) * next / this.scale;
+    this.scale = next;
+    this.place();
+  }
+
+  fitting() {
+    const { width, height } = this.root.getBoundingClientRect();
+    return Math.min(1.1, (width - 32) / this.width, (height - 32) / this.height);
+  }
+
+  fit() {
+    const { width, height } = this.root.getBoundingClientRect();
+    this.scale = this.fitting();
+    this.left = (width - this.width * this.scale) / 2;
+    this.top = (height - this.height * this.scale) / 2;
+    this.place();
+  }
+
+  // The first view: everything in a window of fitting height, unless a small graph would become unreadable; then its beginning.
+  open() {
+    const { width, height } = this.root.getBoundingClientRect();
+    if (width > 600) this.root.style.height = `${Math.round(Math.min(height, Math.max(460, this.height * Math.min(1.1, (width - 32) / this.width) + 48)))}px`;
+    this.fit();
+    if (!this.readable() && this.concepts.length <= 120) {
+      this.scale = 0.7;
+      this.left = this.top = 14;
+      this.place();
+    }
+  }
+
+  listen() {
+    const pointers = new Map();
+    let moved = 0;
+    const local = event => { const box = this.root.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+    this.root.addEventListener("wheel", event => { event.preventDefault(); this.zoom(Math.exp(-event.deltaY * 0.0015), ...local(event)); }, { passive: false });
+    this.root.addEventListener("pointerdown", event => { pointers.set(event.pointerId, local(event)); moved = 0; });
+    this.root.addEventListener("pointermove", event => {
+      const before = pointers.get(event.pointerId);
+      if (!before) return;
+      const now = local(event), other = [...pointers].find(([id]) => id !== event.pointerId);
+      pointers.set(event.pointerId, now);
+      moved += Math.abs(now[0] - before[0]) + Math.abs(now[1] - before[1]);
+      if (moved > 4 && !this.root.hasPointerCapture(event.pointerId)) this.root.setPointerCapture(event.pointerId);
+      if (other) {
+        const far = point => Math.hypot(point[0] - other[1][0], point[1] - other[1][1]) || 1;
+        this.zoom(far(now) / far(before), (now[0] + other[1][0]) / 2, (now[1] + other[1][1]) / 2);
+      } else if (moved > 4) {
+        this.root.classList.add("moving");
+        this.left += now[0] - before[0];
+        this.top += now[1] - before[1];
+        this.place();
+      }
+    });
+    const release = event => { pointers.delete(event.pointerId); this.root.classList.remove("moving"); };
+    this.root.addEventListener("pointerup", release);
+    this.root.addEventListener("pointercancel", release);
+    this.root.addEventListener("click", event => {
+      const node = event.target.closest(".node");
+      if (moved <= 4) this.onSelect(node ? Number(node.dataset.i) : null);
+    });
+    this.root.addEventListener("keydown", event => {
+      const node = event.target.closest(".node");
+      if (!node) return;
+      const i = Number(node.dataset.i), next = this.neighbour(i, event.key);
+      if (event.key === "Enter" || event.key === " ") this.onSelect(i);
+      else if (event.key === "Escape") this.onSelect(null);
+      else if (next !== null) this.focus(next);
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  // Along the arrows to a prerequisite or dependant; across them to the next concept of the layer.
+  neighbour(i, key) {
+    const closest = list => list.length ? list.reduce((a, b) => Math.abs(this.concepts[b].y - this.concepts[i].y) < Math.abs(this.concepts[a].y - this.concepts[i].y) ? b : a) : i;
+    const [back, forth, before, after] = this.down ? ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"] : ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+    if (key === back) return closest(this.prerequisites[i]);
+    if (key === forth) return closest(this.dependants[i]);
+    if (key !== before && key !== after) return null;
+    const { x, y } = this.concepts[i];
+    return closest(this.concepts.flatMap((c, k) => c.x === x && (key === before ? c.y < y : c.y > y) ? [k] : []));
+  }
+}

@@ -1,0 +1,86 @@
+"""Map where each class stands on each concept: estimates with intervals, as a page, a picture and a table."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict
+
+import hydra
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from edukit.evaluation import RunReport, evaluate
+from edukit.metrics import record
+from edukit.protocols import PrerequisiteGraph
+from edukit.report import figures, gap_page
+
+from . import recipe
+from .learn_graph import HEADLINE, judged_evidence
+
+PRINTED = ("auc", "log_loss", "ece", "ap", "random_ap", "direction_accuracy", "coverage")
+
+
+def counts(gaps: pd.DataFrame) -> list[dict]:
+    """How many cells could be estimated, could not, were hidden, and are stuck."""
+    state = gaps["state"].value_counts()
+    found = [record(f"cells_{name.replace(' ', '_')}", int(state.get(name, 0)), len(gaps)) for name in ("estimated", "not enough data", "suppressed")]
+    return [*found, record("cells_stuck", int(gaps["stuck"].fillna(False).sum()), int(state.get("estimated", 0)))]
+
+
+def write_map(job: recipe.Run, gaps: pd.DataFrame, graph: PrerequisiteGraph, rules: dict, model: str) -> None:
+    """Write the page, the picture and the table of a gap map into the run's folder."""
+    concepts, allows = job.data["concepts"], job.data.allows()
+    notes = [f"Not known here: {recipe.MEANING[k]}. Left out: {recipe.WITHOUT[k]}." for k, there in allows.items() if not there]
+    source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": model, "seed": job.seed, "fingerprint": job.data.fingerprint[:12]}
+    gap_page.write(job.folder / "gap_map.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules)
+    gap_page.write_csv(gaps, job.folder / "gap_map.csv")
+    job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv"}
+    layout = gap_page.layers(graph.concept_ids, graph.prerequisites[["requires_id", "concept_id"]].itertuples(index=False, name=None))
+    job.keep("graph", figures.concept_graph(gaps, layout, graph.prerequisites, concepts))
+    if allows["classes"]:
+        job.keep("matrix", figures.mastery_matrix(gaps, concepts))
+
+
+def run(cfg: DictConfig) -> RunReport:
+    """Score the tracing model on held-out responses, estimate every learner's mastery, and map it by class and concept."""
+    with recipe.open_run(cfg) as job:
+        data, allows = job.data, job.data.allows()
+        tracing = cfg.tracing if allows["order"] else cfg.unordered
+        name = tracing._target_.rsplit(".", 1)[-1]
+        if tracing._target_ != cfg.tracing._target_:
+            recipe.say(f"order unknown: {cfg.tracing._target_.rsplit('.', 1)[-1]} needs it, {name} is used in its place")
+        model = instantiate(tracing)
+        static = "given" in inspect.signature(model.predict).parameters
+        train, test = job.part(static)
+        graph = job.graph(train)
+        recipe.say(f"fitting {name} on {len(train):,} responses")
+        model.fit(train, graph)
+        predicted = model.predict(test, train) if static else model.predict(test)
+        for which, p in {name: predicted.to_numpy(), **evaluate.floors(train, test)}.items():
+            job.metrics += evaluate.score(test, p, model=which, split=job.split["name"], seed=job.seed, draws=cfg.draws)
+        model.save(job.folder / "model.safetensors")
+        job.tracked.append("model.safetensors")
+
+        recipe.say("mapping gaps")
+        gap_map = instantiate(cfg.gaps)
+        gaps = gap_map.map(model.mastery(data["interactions"]), data["interactions"], data["q_matrix"], by=cfg.by)
+        job.metrics += counts(gaps)
+        if allows["graph"]:
+            job.metrics += judged_evidence(data, HEADLINE, cfg.draws, job.seed)[1]
+        for line in evaluate.lines(job.metrics, PRINTED):
+            recipe.say(line)
+        recipe.say("cells: " + ", ".join(f"{m['value']} {m['name'].removeprefix('cells_').replace('_', ' ')}" for m in counts(gaps)))
+        write_map(job, gaps, graph, asdict(gap_map), name)
+        job.keep("reliability", figures.reliability(test["correct"].to_numpy(), predicted.to_numpy()))
+    return job.report
+
+
+@hydra.main(version_base="1.3", config_path=recipe.CONF, config_name="map_gaps")
+def main(cfg: DictConfig) -> None:
+    """Entry of the command line."""
+    recipe.guard(run, cfg)
+
+
+if __name__ == "__main__":
+    main()

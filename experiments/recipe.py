@@ -1,0 +1,198 @@
+"""How every experiment begins and ends: seed, data, split, graph; then report, tracking and the path of the report."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from edukit import splits
+from edukit.data import LearningData
+from edukit.data.store import load
+from edukit.evaluation import RunReport, tracking
+from edukit.graph.sources import Expert, NoGraph
+from edukit.protocols import DiagnosticError, NotFittedError, OrderUnknownError, PrerequisiteGraph
+from edukit.reproducibility import bundled, code_fingerprint, draw_seed, environment, replacing, seed_everything
+from edukit.schema import DataError
+
+CONF = str(bundled("conf").resolve())
+SPLITS = ("auto", "published", "learner", "class", "cold_item", "time", "cells")
+MEANING = {"order": "the order of responses", "classes": "classes", "q_matrix": "which item assesses which concept", "graph": "prerequisites",
+           "options": "the option chosen", "several_items_per_concept": "several items per concept"}
+WITHOUT = {"order": "learning over time, first attempts", "classes": "a row per class (one cohort `all`)", "q_matrix": "anything per concept",
+           "graph": "the order of concepts", "options": "which wrong option was chosen", "several_items_per_concept": "causes (one item: no cause)"}
+
+
+def say(line: str) -> None:
+    """Print one line of progress at once."""
+    print(line, flush=True)
+
+
+@dataclass
+class Run:
+    """One experiment under way: its config, data, split and folder, and what it has found so far."""
+
+    cfg: DictConfig
+    data: LearningData
+    folder: Path
+    split: dict[str, Any] = field(default_factory=dict)
+    metrics: list[dict] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
+    tracked: list[str] = field(default_factory=list)
+    report: RunReport | None = None
+
+    @property
+    def seed(self) -> int:
+        """The seed in force."""
+        return int(self.cfg.seed)
+
+    def part(self, static: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Training and test rows of the responses; the ids of each part are saved with the run.
+
+        A ``static`` model needs some responses of every learner, so that ``split=auto`` is then by cells.
+        """
+        log = self.data["interactions"]
+        split = make_split(self.data, "cells" if static and self.cfg.split == "auto" else self.cfg.split, self.seed)
+        split.save(self.folder / "split.parquet", log)
+        self.tracked.append("split.parquet")
+        self.split = {"name": split.name, "seed": split.seed, "rows": split.sizes(), "fingerprint": split.fingerprint, "file": "split.parquet"}
+        say(f"split {split.name}: {', '.join(f'{size:,} {name}' for name, size in split.sizes().items())} rows")
+        return split.part(log, "train"), split.part(log, "test")
+
+    def graph(self, train: pd.DataFrame) -> PrerequisiteGraph:
+        """The concept graph of the config, from training rows only; none, and it is said, where the data has no expert graph."""
+        source = instantiate(self.cfg.graph)
+        if isinstance(source, Expert) and not self.data.allows()["graph"]:
+            say("no prerequisites in the data: the graph is empty (graph=evidence reads one from the responses)")
+            source = NoGraph()
+        return graph_of(source, self.data, train)
+
+    def keep(self, name: str, figure: Any) -> None:
+        """Save a matplotlib figure with the run."""
+        from edukit.report.figures import save
+
+        save(figure, self.folder / f"{name}.png")
+        self.figures[name] = f"{name}.png"
+
+
+def graph_of(source: Any, data: LearningData, train: pd.DataFrame) -> PrerequisiteGraph:
+    """Fit a prerequisite model on the tables of the data with training rows in place of all responses; say what it dropped."""
+    graph = source.fit({**data.tables, "interactions": train}).graph()
+    dropped = getattr(source, "report", {}).get("dropped")
+    if dropped is not None and len(dropped):
+        edges = "; ".join(f"{r.requires_id} -> {r.concept_id}" for r in dropped.head(3).itertuples())
+        say(f"graph: dropped {len(dropped)} of {source.report['claims']} prerequisites to break cycles ({edges})")
+    return graph
+
+
+def make_split(data: LearningData, kind: str, seed: int) -> splits.Split:
+    """The split of the config; ``auto`` is the publisher's where there is one, cells without order, else by learner."""
+    log, learners = data["interactions"], data.tables.get("learners")
+    part = None if learners is None or "published_part" not in learners else log["learner_id"].map(learners.set_index("learner_id")["published_part"])
+    if kind == "auto":
+        kind = "cells" if not data.allows()["order"] else "published" if part is not None else "learner"
+    if kind == "published" and part is None:
+        raise DataError(f"split=published needs a publisher's split; data {data.label} has none. Use split=learner.")
+    makers: dict[str, Callable[[], splits.Split]] = {
+        "published": lambda: splits.published(log, part), "learner": lambda: splits.by_learner(log, seed),  # type: ignore[arg-type]
+        "class": lambda: splits.by_class(log, seed), "cold_item": lambda: splits.by_cold_item(log, seed),
+        "time": lambda: splits.by_time(log), "cells": lambda: splits.cells(log, seed)}
+    if kind not in makers:
+        raise DataError(f"split must be one of {', '.join(SPLITS)}; found {kind}")
+    return makers[kind]()
+
+
+def describe(data: LearningData) -> None:
+    """Say what the data holds and allows, and what will therefore be left out."""
+    log, allows = data["interactions"], data.allows()
+    concepts = data.tables["concepts"]["concept_id"].nunique() if "concepts" in data.tables else 0
+    say(f"data {data.label}: {len(log):,} responses, {log['learner_id'].nunique():,} learners, {log['item_id'].nunique():,} items answered, "
+        f"{concepts:,} concepts, correct {log['correct'].mean():.3f}")
+    say("  it has      " + "; ".join(MEANING[k] for k, there in allows.items() if there))
+    if missing := [k for k, there in allows.items() if not there]:
+        say("  it lacks    " + "; ".join(MEANING[k] for k in missing))
+        say("  left out    " + "; ".join(WITHOUT[k] for k in missing))
+
+
+@contextmanager
+def open_run(cfg: DictConfig) -> Iterator[Run]:
+    """Open a run, and close it: everything lands in one folder that appears whole or not at all, then in the tracking.
+
+    Yields
+    ------
+    Run
+        With ``report`` set after the block; the path of ``run_report.json`` is printed as the last line.
+    """
+    started = int(time.time() * 1000)
+    if cfg.seed is None:
+        cfg.seed = draw_seed()
+        say(f"seed {cfg.seed} (drawn)")
+    seed_everything(int(cfg.seed))
+    OmegaConf.resolve(cfg)
+    data = load(instantiate(cfg.data), say)
+    describe(data)
+    place = _free(Path(cfg.paths.outputs) / cfg.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
+    with replacing(place) as folder:
+        folder.mkdir()
+        run = Run(cfg, data, folder)
+        yield run
+        ended = int(time.time() * 1000)
+        usage = {"seconds": (ended - started) / 1000, "peak_rss_mb": _peak_memory_mb()}
+        run.metrics += [{**dict.fromkeys(("low", "high", "n", "split", "model", "group", "channel")), "name": k, "value": round(v, 2)} for k, v in usage.items()]
+        tables = data.tables
+        about = {"name": data.name, "variant": data.variant, "label": data.label, "fingerprint": data.fingerprint, "allows": data.allows(),
+                 "rows": {name: len(table) for name, table in tables.items()}, "learners": int(tables["interactions"]["learner_id"].nunique())}
+        run.report = RunReport(cfg.experiment, OmegaConf.to_container(cfg, resolve=True), run.seed, about, run.split, run.metrics, run.figures,  # type: ignore[arg-type]
+                               {**environment(), "code": code_fingerprint()}, folder=place)
+        run.report.save(folder)
+    tracking.track(Path(cfg.paths.tracking), run.report.content(), [place / f for f in ("run_report.json", *run.figures.values(), *run.tracked)], started, ended)
+    for name, file in run.figures.items():
+        say(f"{name:<12}{place / file}")
+    say(f"{'tracked in':<12}{cfg.paths.tracking}  (look at it with: edukit ui)")
+    say(str(place / "run_report.json"))
+
+
+def _free(place: Path) -> Path:
+    """The place itself, or with a number behind it where a run of the same second lies there."""
+    found, number = place, 2
+    while found.exists():
+        found, number = place.with_name(f"{place.name}-{number}"), number + 1
+    return found
+
+
+def _peak_memory_mb() -> float:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return float("nan")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+def config(experiment: str, *overrides: str) -> DictConfig:
+    """The composed config of an experiment, as the command line would build it from the same overrides."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return compose(experiment, list(overrides))
+
+
+def start(experiment: str, *overrides: str) -> RunReport:
+    """Run an experiment from Python or a notebook: the same run, and the same numbers, as ``edukit run experiment …``."""
+    return importlib.import_module(f"edukit.experiments.{experiment}").run(config(experiment, *overrides))
+
+
+def guard(run: Callable[[DictConfig], RunReport], cfg: DictConfig) -> None:
+    """Run a job of the command line; an error of the house is one message and exit code 2, without a traceback."""
+    try:
+        run(cfg)
+    except (DataError, OrderUnknownError, DiagnosticError, NotFittedError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,138 @@
+"""Deep knowledge tracing: what each of its parts is for, shown on learners whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from edukit.graph.concept_graph import ConceptGraph
+from edukit.metrics import auc, ece, log_loss
+from edukit.schema import DataError
+from edukit.tracing.dkt import DKT
+from edukit.tracing.networks import _batches, _steps
+from edukit.tracing.sequences import Vocabulary, encode
+
+torch = pytest.importorskip("torch")
+
+SMALL = {"hidden": 16, "embedding": 16, "epochs": 8, "batch_size": 16, "learning_rate": 0.02, "dropout": 0.1}
+
+
+@pytest.fixture(scope="module")
+def classroom() -> tuple[pd.DataFrame, ConceptGraph, np.ndarray]:
+    """150 learners of different ability on 4 concepts with 5 items each, of very different easiness; histories of 5 to 60."""
+    rng = np.random.default_rng(2)
+    easiness = rng.normal(0, 1.5, 20)
+    parts = []
+    for u in range(150):
+        n = int(rng.integers(5, 61))
+        item = rng.integers(0, 20, n)
+        known = rng.normal(0, 1) + rng.normal(0, 1, 4)
+        correct = rng.random(n) < 1 / (1 + np.exp(-(known[item % 4] + easiness[item])))
+        parts.append(pd.DataFrame({"learner_id": f"u{u}", "item_id": [f"i{k}" for k in item], "correct": correct.astype(float), "order": range(n)}))
+    q_matrix = pd.DataFrame({"item_id": [f"i{k}" for k in range(20)], "concept_id": [f"c{k % 4}" for k in range(20)]})
+    return pd.concat(parts, ignore_index=True), ConceptGraph.from_tables(None, None, q_matrix), easiness
+
+
+@pytest.fixture(scope="module")
+def fitted(classroom) -> DKT:
+    return DKT(**SMALL).fit(*classroom[:2])
+
+
+def test_the_easiness_of_items_is_recovered(fitted, classroom):
+    bias = fitted._item_logit[fitted.vocabulary_.index(pd.Series([f"i{k}" for k in range(20)]))]
+    within = bias - pd.Series(bias).groupby(np.arange(20) % 4).transform("mean")  # a concept's level is shared with its offset
+    truth = classroom[2] - pd.Series(classroom[2]).groupby(np.arange(20) % 4).transform("mean")
+    assert np.corrcoef(within, truth)[0, 1] > 0.85
+
+
+def test_without_item_bias_items_of_a_concept_are_alike(classroom):
+    rows, graph, _ = classroom
+    model = DKT(**SMALL, item_bias=False).fit(rows, graph)
+    first = rows[rows["order"] == 0].assign(p=model.predict(rows))
+    assert first.groupby(first["item_id"].str[1:].astype(int) % 4)["p"].nunique().max() == 1
+
+
+def test_cutting_a_batch_changes_no_gradient(classroom):
+    """Micro-batches trimmed to their own length give the gradients of one fully padded batch."""
+    rows, graph, _ = classroom
+    model = DKT(**SMALL)
+    vocabulary = Vocabulary.build(rows, graph)
+    histories = encode(rows, vocabulary)
+    torch.manual_seed(0)
+    network = model._network(vocabulary, {}).eval()
+    cut = next(iter(_batches(histories, vocabulary, histories.batches(48, (0, 0)))))
+    learners = np.concatenate(next(iter(histories.batches(48, (0, 0)))))
+    assert len(cut) > 2
+    gradients = []
+    for batch in (cut, [_steps(histories, vocabulary, learners)]):
+        network.zero_grad()
+        responses = 0
+        for steps in batch:
+            total, n = network.loss(steps)
+            total.backward()
+            responses += n
+        gradients.append([p.grad / responses for p in network.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+
+
+def test_reconstruction_makes_the_state_agree_with_the_last_response(classroom):
+    """After a response, the same item should be predicted the way it was just answered (what DKT+ set out to mend)."""
+    rows, graph, _ = classroom
+    twice = pd.concat([rows, rows[rows["order"] == rows.groupby("learner_id")["order"].transform("max")].assign(order=1000)])
+    last = twice["order"] == 1000
+    agreement = [auc(twice["correct"][last], DKT(**SMALL, reconstruction=weight).fit(rows, graph).predict(twice.reset_index(drop=True))[last.to_numpy()])
+                 for weight in (0.0, 1.0)]
+    assert agreement[1] > agreement[0] + 0.02
+
+
+def test_waviness_calms_what_one_response_does_to_all_concepts(classroom):
+    rows, graph, _ = classroom
+    moves = []
+    for weight in (0.0, 30.0):
+        model = DKT(**SMALL, waviness=weight).fit(rows, graph)
+        state, known = model.start(), []
+        for item, correct in zip(rows["item_id"][:40], rows["correct"][:40], strict=True):
+            state = model.step(state, item, correct)
+            known.append(model.mastery_of(state)["mastery"].to_numpy())
+        moves.append(np.square(np.diff(known, axis=0)).mean())
+    assert moves[1] < 0.6 * moves[0]
+
+
+def test_right_answers_raise_the_concept_more_than_wrong_ones(fitted):
+    after = {c: fitted.mastery_of(fitted.step(fitted.step(fitted.start(), "i0", c), "i4", c))["mastery"] for c in (0.0, 0.5, 1.0)}
+    assert after[1.0]["c0"] > after[0.5]["c0"] > after[0.0]["c0"]
+
+
+def test_a_run_can_be_taken_up_with_the_same_data_only(classroom, tmp_path, monkeypatch):
+    rows, graph, _ = classroom
+    from edukit import training
+
+    keys = []
+    monkeypatch.setattr(training.TrainingLoop, "fit", lambda self, *a, run_key, **k: keys.append((run_key, self.checkpoint_dir)) or pd.DataFrame())
+    for table, seed in ((rows, 0), (rows, 0), (rows.assign(correct=1 - rows["correct"]), 0), (rows, 1)):
+        DKT(**SMALL, seed=seed, checkpoint_dir=str(tmp_path)).fit(table, graph)
+    assert keys[0] == keys[1] and len(set(keys)) == 3 and keys[0][1] == tmp_path
+
+
+def test_one_learner_is_too_few_to_know_when_to_stop(classroom):
+    rows, graph, _ = classroom
+    with pytest.raises(DataError, match="at least 2 learners to fit dkt.*found 1"):
+        DKT().fit(rows[rows["learner_id"] == "u0"], graph)
+
+
+@pytest.mark.realdata
+def test_reaches_its_reference_on_assistments_2009(edukit_data):
+    from scipy.sparse import load_npz
+
+    folder = edukit_data / "assistments2009" / "lpp"
+    parts = []
+    for part in ("train", "test"):
+        raw = pd.read_csv(folder / f"preprocessed_data_{part}.csv", sep="\t")
+        parts.append(pd.DataFrame({"learner_id": raw["user_id"].astype("str"), "item_id": raw["item_id"].astype("str"),
+                                   "correct": raw["correct"].astype(float), "order": raw.groupby("user_id").cumcount()}))
+    pairs = load_npz(folder / "q_mat.npz").tocoo()
+    graph = ConceptGraph.from_tables(None, None, pd.DataFrame({"item_id": pairs.row.astype(str), "concept_id": pairs.col.astype(str)}))
+    p, y = DKT().fit(parts[0], graph).predict(parts[1]), parts[1]["correct"]
+    assert auc(y, p) > 0.765 and log_loss(y, p) < 0.535 and ece(y, p) < 0.02
