@@ -6,13 +6,14 @@ A thin use of Lightning's Trainer, and the only module that imports it (which ta
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -71,14 +72,16 @@ class _Run(pl.LightningModule):
     def _summed(self, part: str, micro: Any, batch: int) -> tuple[torch.Tensor, int]:
         total, n = self.loss(self.module, micro)
         if not torch.isfinite(total):
-            raise DiagnosticError(f"the {part} loss must be a finite number; found {float(total.detach())} in epoch {self.current_epoch + 1}, batch {batch + 1}; "
-                                  f"lower the learning rate (now {self.loop.learning_rate:g}) or look for extreme values in the data")
+            raise DiagnosticError(
+                f"the {part} loss must be a finite number; found {float(total.detach())} in epoch {self.current_epoch + 1}, "
+                f"batch {batch + 1}; "
+                f"lower the learning rate (now {self.loop.learning_rate:g}) or look for extreme values in the data")
         self.sums[part][0] += float(total.detach())
         self.sums[part][1] += n
         return total, n
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        optimizer = self.optimizers()
+        optimizer = cast(torch.optim.Optimizer, self.optimizers())
         optimizer.zero_grad()
         responses = 0
         for micro in batch:
@@ -101,7 +104,8 @@ class _Run(pl.LightningModule):
         self.records.append({"epoch": self.current_epoch + 1, "train_loss": mean["train"], "valid_loss": mean["valid"]})
         self.log("valid_loss", mean["valid"], prog_bar=True)
         if mean["valid"] < self.best["loss"]:
-            self.best = {"loss": mean["valid"], "weights": {name: value.detach().clone() for name, value in self.module.state_dict().items()}}
+            weights = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
+            self.best = {"loss": mean["valid"], "weights": weights}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["edukit"] = {"best": self.best, "records": self.records}
@@ -206,9 +210,15 @@ class TrainingLoop:
         callbacks += [TQDMProgressBar(leave=False)] if bar else []
         with _quiet(), torch.random.fork_rng():
             trainer = pl.Trainer(
-                accelerator=_DEVICES[self.device], devices=1, max_epochs=self.epochs, callbacks=callbacks, logger=False, enable_checkpointing=False,
-                enable_progress_bar=bar, enable_model_summary=False, num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1)
-            trainer.fit(run, ckpt_path=state if state and state.exists() else None, weights_only=True)
+                accelerator=_DEVICES[self.device], devices=1, max_epochs=self.epochs, callbacks=callbacks, logger=False,
+                enable_checkpointing=False, enable_progress_bar=bar, enable_model_summary=False, num_sanity_val_steps=0,
+                reload_dataloaders_every_n_epochs=1)
+            on_interrupt = signal.getsignal(signal.SIGINT)
+            try:
+                trainer.fit(run, ckpt_path=state if state and state.exists() else None, weights_only=True)
+            except SystemExit as error:  # what Lightning makes of Ctrl-C, after which it leaves Ctrl-C dead
+                signal.signal(signal.SIGINT, on_interrupt)
+                raise KeyboardInterrupt from error
         module.cpu().load_state_dict(run.best["weights"])
         module.eval()
         if state:

@@ -67,8 +67,8 @@ def load_card(name: str) -> Card:
     described, written = folder / f"{name}.json", folder / f"{name}.md"
     absent = [path for path in (described, written) if not path.is_file()]
     if absent:
-        raise DataError(f"No card, no load: data {name} must have {described} and {written}; found no {' and no '.join(p.name for p in absent)}. "
-                        f"Write what is missing; data_cards/synthetic.json and synthetic.md show how.")
+        raise DataError(f"No card, no load: data {name} must have {described} and {written}; found no "
+                        f"{' and no '.join(p.name for p in absent)}. Write what is missing; data_cards/synthetic.json and .md show how.")
     try:
         croissant = json.loads(described.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -98,7 +98,8 @@ def _croissant_says(card: Card) -> list[str]:
         issues = mlcroissant.Dataset(jsonld=card.croissant).metadata.ctx.issues
         return [f"mlcroissant: {line}" for line in sorted(issues.errors | issues.warnings)]
     except mlcroissant.ValidationError as error:
-        return [f"mlcroissant: {line.strip()}" for line in str(error).splitlines() if line.strip().startswith("-")] or [f"mlcroissant: {error}"]
+        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip().startswith("-")]
+        return [f"mlcroissant: {line}" for line in lines or [str(error)]]
     except Exception as error:  # a document of an unexpected shape makes the library fail in many ways; each means the card is wrong
         return [f"mlcroissant: cannot read the document ({type(error).__name__}: {error})"]
     finally:
@@ -113,7 +114,8 @@ def problems(card: Card) -> list[str]:
     """
     found = _croissant_says(card)
     document = card.croissant
-    found += [f"{key} must be stated; found nothing" for key in (*STATED, *RESPONSIBLE) if not any(str(v).strip() for v in _several(document.get(key)))]
+    silent = [key for key in (*STATED, *RESPONSIBLE) if not any(str(value).strip() for value in _several(document.get(key)))]
+    found += [f"{key} must be stated; found nothing" for key in silent]
     if document.get("name") and document["name"] != card.name:
         found.append(f"name must be {card.name!r}, as the files are called; found {document['name']!r}")
     if "croissant/1." not in str(document.get("conformsTo")):
@@ -122,7 +124,8 @@ def problems(card: Card) -> list[str]:
         which = f"file {file.get('name', file.get('@id', 'without name'))!r}"
         if not re.fullmatch(r"[0-9a-f]{64}", str(file.get("sha256", ""))):
             found.append(f"{which} must have a sha256 of 64 hexadecimal digits; found {file.get('sha256')!r}")
-        found += [f"{which} must state {key}; found nothing" for key in ("contentUrl", "encodingFormat", "contentSize") if not file.get(key)]
+        unsaid = [key for key in ("contentUrl", "encodingFormat", "contentSize") if not file.get(key)]
+        found += [f"{which} must state {key}; found nothing" for key in unsaid]
     records = _several(document.get("recordSet"))
     if not records:
         found.append("recordSet must describe at least one table; found none")
@@ -146,8 +149,8 @@ def render(card: Card) -> str:
         lines.append(f"- {label}: {'; '.join(str(v) for v in _several(document.get(key)))}")
     if card.files():
         lines += ["", "## Files", ""]
-        lines += [f"- {f['name']} ({f.get('contentSize', 'size unknown')}, sha256 {f.get('sha256', 'unknown')[:12]}…) {f.get('contentUrl', '')}"
-                  for f in card.files()]
+        lines += [f"- {file['name']} ({file.get('contentSize', 'size unknown')}, sha256 {file.get('sha256', 'unknown')[:12]}…) "
+                  f"{file.get('contentUrl', '')}" for file in card.files()]
     lines += ["", "## Tables", ""]
     for record in _several(document.get("recordSet")):
         columns = ", ".join(str(field.get("name", "")).rpartition("/")[2] for field in _several(record.get("field")))

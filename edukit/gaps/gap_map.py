@@ -206,5 +206,6 @@ def _look_up(mastery: pd.DataFrame, pairs: np.ndarray, responses: _Responses) ->
         first = int(pairs[np.flatnonzero(at < 0)[0]])
         who, what = responses.learners[first // len(responses.concepts)], responses.concepts[first % len(responses.concepts)]
         raise DataError(f"mastery must hold every learner and concept that was answered; found nothing for {int((at < 0).sum()):,} of "
-                        f"{len(pairs):,} pairs (first: learner {who!r}, concept {what!r}). Ask the model for the mastery of the same interactions.")
+                        f"{len(pairs):,} pairs (first: learner {who!r}, concept {what!r}). "
+                        "Ask the model for the mastery of the same interactions.")
     return mastery["mastery"].to_numpy(float)[at], mastery["sd"].to_numpy(float)[at] ** 2

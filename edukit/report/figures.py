@@ -139,7 +139,8 @@ def reliability(y: Sequence[float] | np.ndarray, p: Sequence[float] | np.ndarray
     top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
     top.vlines(table["predicted"], centre - reach, centre + reach, color=BLUE, linewidth=2, label="95 % interval")
     top.plot(table["predicted"], share, "o", color=BLUE, label="observed share")
-    top.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share correct", title=f"Reliability: ECE {metrics.ece(y, p, bins):.3f}, n = {len(y):,}")
+    top.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share correct")
+    top.set_title(f"Reliability: ECE {metrics.ece(y, p, bins):.3f}, n = {len(y):,}")
     top.legend(frameon=False, fontsize=9)
     below.bar(table["predicted"], n, width=0.8 / bins, color=GREY)
     below.set(xlabel="predicted probability", ylabel="answers")
@@ -188,7 +189,6 @@ def concept_graph(gaps: pd.DataFrame | None, concepts: pd.DataFrame, prerequisit
     mark : float
         The fail mark the map was made with.
     """
-    from matplotlib.collections import PatchCollection
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
     cells = None if gaps is None else gaps[gaps["class_id"] == cohort].set_index("concept_id")
@@ -199,21 +199,24 @@ def concept_graph(gaps: pd.DataFrame | None, concepts: pd.DataFrame, prerequisit
     where = dict(zip(layout["concept_id"], zip(2.3 * layout["x"], 0.75 * layout["y"], strict=True), strict=True))
     right, bottom = 2.3 * layout["x"].max() + 2.1, 0.75 * layout["y"].max() + 0.8
     figure, (ax,) = _figure(min(40.0, 2 + 0.95 * right), min(40.0, 1.6 + 0.62 * bottom))
-    arrows = [FancyArrowPatch((where[a][0] + 1.8, where[a][1] + 0.25), (where[b][0], where[b][1] + 0.25), arrowstyle="-|>,head_length=.12,head_width=.05",
-                              mutation_scale=1, shrinkA=0, shrinkB=0) for a, b in edges]
-    ax.add_collection(PatchCollection(arrows, facecolor="#9aa5b1", edgecolor="#b4bdc7", linewidth=0.8))
+    for a, b in edges:
+        ax.add_artist(FancyArrowPatch((where[a][0] + 1.8, where[a][1] + 0.25), (where[b][0], where[b][1] + 0.25), arrowstyle="-|>",
+                                      mutation_scale=8, shrinkA=0, shrinkB=0, color="#b4bdc7", linewidth=0.8, zorder=0.5))
     scale = _scale(mark)
     for concept, name in zip(concepts["concept_id"], concepts["name"], strict=True):
         state = "bare" if cells is None else cells["state"].get(concept, "not enough data")
         colour = scale.to_rgba(cells.loc[concept, "mastery"]) if state == "estimated" else (0.93, 0.94, 0.95, 1.0)
         stuck = state == "estimated" and bool(cells.loc[concept, "stuck"])
-        ax.add_patch(FancyBboxPatch(where[concept], 1.8, 0.5, boxstyle="round,pad=0,rounding_size=0.1", facecolor=colour, hatch=HATCHES.get(state),
-                                    edgecolor=INK if stuck else GREY, linewidth=2 if stuck else 0.6))
+        x, y = where[concept]
+        ax.add_artist(FancyBboxPatch((x, y), 1.8, 0.5, boxstyle="round,pad=0,rounding_size=0.1", facecolor=colour, hatch=HATCHES.get(state),
+                                     edgecolor=INK if stuck else GREY, linewidth=2 if stuck else 0.6))
         if len(concepts) <= LABELS:
-            ax.text(where[concept][0] + 0.9, where[concept][1] + 0.25, _short(name, 22), ha="center", va="center", fontsize=7, color=_ink(colour))
+            ax.text(x + 0.9, y + 0.25, _short(name, 22), ha="center", va="center", fontsize=7, color=_ink(colour))
     ax.set(xlim=(-0.3, right), ylim=(bottom, -0.3))
     ax.axis("off")
-    ax.set_title("Concepts and what they build on" if cells is None else f"Mean mastery, {'all learners' if cohort == TOTAL else cohort}", loc="left")
+    title = "Concepts and what they build on"
     if cells is not None:
+        title = f"Mean mastery, {'all learners' if cohort == TOTAL else cohort}"
         _key(figure, ax, scale, cells, shrink=0.6)
+    ax.set_title(title, loc="left")
     return figure

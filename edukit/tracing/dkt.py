@@ -17,16 +17,12 @@ State = tuple[Tensor, Tensor]
 class DKTNetwork(TracingNetwork):
     """LSTM over (concepts, correct), linear read-out per concept, plus the easiness of the item asked next."""
 
-    def __init__(self, vocabulary: Vocabulary, hidden: int, embedding: int, dropout: float, item_bias: bool, item_input: bool,
+    def __init__(self, vocabulary: Vocabulary, hidden: int, embedding: int, dropout: float, item_bias: bool,
                  reconstruction: float, waviness: float) -> None:
         super().__init__(vocabulary, item_bias)
         width = len(vocabulary.concept_ids) + 1
         self.reconstruction, self.waviness = reconstruction, waviness
         self.response = nn.Parameter(torch.randn(width, 2, embedding) / embedding**0.5)
-        self.item = nn.Embedding(vocabulary.trained + 1, embedding, padding_idx=0) if item_input else None
-        if self.item is not None:
-            nn.init.normal_(self.item.weight, std=0.01)
-            nn.init.zeros_(self.item.weight[0])
         self.memory = nn.LSTM(embedding, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.weight = nn.Parameter(torch.randn(width, hidden) / hidden**0.5)
@@ -36,8 +32,7 @@ class DKTNetwork(TracingNetwork):
         """(B, T, embedding) mean over the concepts of what a right or a wrong response to each looks like."""
         wrong, right = self.over_sets(self.response).unbind(1)
         share = steps.correct.unsqueeze(-1)
-        x = share * nn.functional.embedding(steps.concepts, right) + (1 - share) * nn.functional.embedding(steps.concepts, wrong)
-        return x + self.item(steps.item) if self.item is not None else x
+        return share * nn.functional.embedding(steps.concepts, right) + (1 - share) * nn.functional.embedding(steps.concepts, wrong)
 
     def _read(self, hidden: Tensor, steps: Steps) -> Tensor:
         """(B, T) logit of each step's own item, as seen from the hidden state at the same place."""
@@ -112,11 +107,12 @@ class DKT(NetworkModel):
 
     kind: ClassVar[str] = "dkt"
 
-    def __init__(self, hidden: int = 100, embedding: int = 64, dropout: float = 0.2, item_bias: bool = True, item_input: bool = False,
+    def __init__(self, hidden: int = 100, embedding: int = 64, dropout: float = 0.2, item_bias: bool = True,
                  reconstruction: float = 0.0, waviness: float = 0.0, epochs: int = 20, patience: int = 3, batch_size: int = 64,
-                 learning_rate: float = 3e-3, valid_share: float = 0.1, device: str = "cpu", checkpoint_dir: str | None = None, seed: int = 0) -> None:
-        self.hidden, self.embedding, self.dropout = hidden, embedding, dropout
-        self.item_bias, self.item_input, self.reconstruction, self.waviness = item_bias, item_input, reconstruction, waviness
+                 learning_rate: float = 3e-3, valid_share: float = 0.1, device: str = "cpu", checkpoint_dir: str | None = None,
+                 seed: int = 0) -> None:
+        self.hidden, self.embedding, self.dropout, self.item_bias = hidden, embedding, dropout, item_bias
+        self.reconstruction, self.waviness = reconstruction, waviness
         self.epochs, self.patience, self.batch_size, self.learning_rate = epochs, patience, batch_size, learning_rate
         self.valid_share, self.device, self.checkpoint_dir, self.seed = valid_share, device, checkpoint_dir, seed
 
@@ -124,8 +120,8 @@ class DKT(NetworkModel):
     def settings(self) -> dict[str, Any]:
         """Constructor arguments that shape the fitted model."""
         return {name: getattr(self, name) for name in (
-            "hidden", "embedding", "dropout", "item_bias", "item_input", "reconstruction", "waviness", "epochs", "patience", "batch_size", "learning_rate",
-            "valid_share", "seed")}
+            "hidden", "embedding", "dropout", "item_bias", "reconstruction", "waviness", "epochs", "patience", "batch_size",
+            "learning_rate", "valid_share", "seed")}
 
     def _network(self, vocabulary: Vocabulary, structure: dict[str, np.ndarray]) -> DKTNetwork:
-        return DKTNetwork(vocabulary, self.hidden, self.embedding, self.dropout, self.item_bias, self.item_input, self.reconstruction, self.waviness)
+        return DKTNetwork(vocabulary, self.hidden, self.embedding, self.dropout, self.item_bias, self.reconstruction, self.waviness)

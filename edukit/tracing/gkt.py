@@ -141,8 +141,9 @@ class GKTNetwork(TracingNetwork):
         wrong, right = self.response[touched.concept].unbind(1)
         told = torch.where(touched.answered.unsqueeze(-1), correct * right + (1 - correct) * wrong, self.concept[touched.concept])
         before = []
-        for node, x, answered, ports in zip((touched.learner * self.width + touched.concept).split(touched.node_cuts), told.split(touched.node_cuts),
-                                            touched.answered.split(touched.node_cuts), touched.ports.split(touched.edge_cuts, dim=1), strict=True):
+        nodes = touched.learner * self.width + touched.concept
+        by_step = (part.split(touched.node_cuts) for part in (nodes, told, touched.answered))
+        for node, x, answered, ports in zip(*by_step, touched.ports.split(touched.edge_cuts, dim=1), strict=True):
             held = states.index_select(0, node)
             before.append(held)
             features = torch.cat([held, x], dim=-1)
@@ -219,8 +220,8 @@ class GKT(NetworkModel):
     @property
     def settings(self) -> dict[str, Any]:
         """Constructor arguments that shape the fitted model."""
-        return {name: getattr(self, name) for name in ("hidden", "dropout", "item_bias", "top_k", "epochs", "patience", "batch_size", "learning_rate",
-                                                       "valid_share", "seed")}
+        return {name: getattr(self, name) for name in (
+            "hidden", "dropout", "item_bias", "top_k", "epochs", "patience", "batch_size", "learning_rate", "valid_share", "seed")}
 
     def _structure(self, graph: PrerequisiteGraph) -> dict[str, np.ndarray]:
         return {"edges": _strongest(graph, self.top_k)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,12 @@ import pandas as pd
 from edukit.protocols import NotFittedError, PrerequisiteGraph
 from edukit.tracing.sequences import Histories, Vocabulary, counts, encode, read_model, write_model
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 DRIFTS = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05)  # ability variance added per step, chosen on training rows
-ROUNDS = 3  # of item parameters given the ability variance, and back
+GRID = np.linspace(-6, 6, 49)  # abilities, in logits, over which posteriors are summed
+ROUNDS, TOLERANCE = 100, 2e-3  # most EM steps; the change of an item's intercept that ends them
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -39,52 +43,59 @@ class Items:
     variance: float
 
 
-def _fit_items(item: np.ndarray, concept: np.ndarray, learner: np.ndarray, correct: np.ndarray, sizes: tuple[int, int, int],
-               slopes: bool, spread: float) -> tuple[Items, np.ndarray, np.ndarray]:
-    """Posterior mode of abilities and items, with the ability variance by EM; also ability means and variances (B,).
+def _tables(histories: Histories, items: int) -> tuple[csr_matrix, csr_matrix]:
+    """(B, I + 1) sparse: how often each learner met each item, and the marks they got there."""
+    from scipy.sparse import csr_matrix
 
-    An item's intercept is its concept's mean plus a deviation N(0, spread^2), so that rare items lean on their concept;
-    log slopes are N(0, 0.3^2). Full-length arrays: item index 0..I, concept set 0..S-1, learner 0..B-1.
+    where, shape = (histories.learner, histories.item), (len(histories), items)
+    return csr_matrix((np.ones(len(histories.item)), where), shape), csr_matrix((histories.correct.astype(float), where), shape)
+
+
+def _posterior(met: csr_matrix, marks: csr_matrix, items: Items) -> np.ndarray:
+    """(B, Q) posterior of every learner's ability over the nodes of :data:`GRID`."""
+    logit = items.slope[:, None] * GRID + items.intercept[:, None]
+    logs = marks @ logit - met @ np.logaddexp(0, logit) - GRID**2 / (2 * items.variance)
+    weight = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _fit_items(histories: Histories, vocabulary: Vocabulary, slopes: bool, spread: float) -> Items:
+    """Item terms by marginal maximum likelihood: EM over a grid of abilities (Bock and Aitkin, 1981, Psychometrika).
+
+    An item's intercept is its concepts' mean plus a deviation N(0, spread^2), so that rare items lean on their concepts, and an
+    item never met stands at that mean; log slopes are N(0, 0.3^2) and of mean 0, which fixes the unit of ability.
     """
-    from scipy.optimize import minimize
-
-    items, sets, learners = sizes
-    cuts = np.cumsum([learners, items, sets])
-
-    def unpack(x: np.ndarray) -> tuple[np.ndarray, ...]:
-        ability, own, shared, logs = np.split(x, cuts)
-        return ability, own, shared, logs if slopes else np.zeros(items)
-
-    x, variance, noise = np.zeros(cuts[-1] + (items if slopes else 0)), 1.0, np.zeros(learners)
+    concepts, sets = vocabulary.set_of_item, len(vocabulary.concept_sets)
+    known = np.bincount(histories.item, minlength=len(concepts)) > 0
+    met, marks = _tables(histories, len(concepts))
+    overall = float(np.log((histories.correct.sum() + 1) / ((1 - histories.correct).sum() + 1)))
+    items = Items(np.ones(len(concepts)), np.full(len(concepts), overall), 1.0)
+    shared, share = np.full(sets, overall), np.bincount(concepts[known], minlength=sets)
     for _ in range(ROUNDS):
-        def loss(x: np.ndarray, variance: float = variance) -> tuple[float, np.ndarray]:
-            ability, own, shared, logs = unpack(x)
-            slope = np.exp(logs)[item]
-            logit = slope * ability[learner] + own[item] + shared[concept]
-            error = _sigmoid(logit) - correct
-            value = np.logaddexp(0, logit).sum() - correct @ logit
-            value += (ability @ ability / variance + own @ own / spread**2 + shared @ shared / 9 + logs @ logs / 0.09) / 2
-            gradient = [np.bincount(learner, slope * error, learners) + ability / variance,
-                        np.bincount(item, error, items) + own / spread**2, np.bincount(concept, error, sets) + shared / 9]
+        belief = _posterior(met, marks, items)
+        asked, right = met.T @ belief, marks.T @ belief
+        d, log_slope = items.intercept, np.log(items.slope)
+        for _ in range(2):  # Newton steps, all items at once
+            lean = np.exp(log_slope)[:, None] * GRID
+            p = _sigmoid(lean + d[:, None])
+            error, weight = right - asked * p, asked * p * (1 - p)
+            g, h = error.sum(axis=1) - (d - shared[concepts]) / spread**2, weight.sum(axis=1) + 1 / spread**2
             if slopes:
-                gradient.append(np.bincount(item, error * slope * ability[learner], items) + logs / 0.09)
-            return float(value), np.concatenate(gradient)
-
-        x = minimize(loss, x, jac=True, method="L-BFGS-B", options={"maxiter": 200, "maxcor": 20}).x
-        ability, own, shared, logs = unpack(x)
-        scale = np.exp(logs.mean())  # slopes of geometric mean 1 fix the unit of ability
-        x[:cuts[0]] *= scale
-        x[cuts[2]:] -= np.log(scale)
-        ability, own, shared, logs = unpack(x)
-        slope = np.exp(logs)[item]
-        p = _sigmoid(slope * ability[learner] + own[item] + shared[concept])
-        noise = 1 / (1 / variance + np.bincount(learner, slope**2 * p * (1 - p), learners))
-        variance = float(np.mean(ability**2 + noise))
-    of_item = np.zeros(items, int)
-    of_item[item] = concept
-    seen = np.bincount(item, minlength=items) > 0
-    intercept = np.where(seen, own + shared[of_item], np.average(own[item] + shared[concept]) if len(item) else 0.0)
-    return Items(np.exp(logs), intercept, variance), ability, noise
+                g2, h2 = (error * lean).sum(axis=1) - log_slope / 0.09, (weight * lean**2).sum(axis=1) + 1 / 0.09
+                cross = (weight * lean).sum(axis=1)
+                both = h * h2 - cross**2
+                d, log_slope = d + np.clip((h2 * g - cross * g2) / both, -1, 1), log_slope + np.clip((h * g2 - cross * g) / both, -0.5, 0.5)
+            else:
+                d = d + np.clip(g / h, -1, 1)
+        variance = float((belief @ GRID**2).mean())
+        if slopes:  # slopes of geometric mean 1
+            log_slope, variance = log_slope - log_slope[known].mean(), variance * np.exp(2 * log_slope[known].mean())
+        shared = (np.bincount(concepts[known], d[known], sets) / spread**2 + overall) / (share / spread**2 + 1)
+        change = np.abs(d - items.intercept).max()
+        items = Items(np.where(known, np.exp(log_slope), 1.0), np.where(known, d, shared[concepts]), variance)
+        if change < TOLERANCE:
+            break
+    return items
 
 
 class _ItemModel:
@@ -98,18 +109,6 @@ class _ItemModel:
         if not hasattr(self, "vocabulary_"):
             raise NotFittedError(f"this {self.kind} model has not been fitted; call fit(interactions, graph) first")
         return self.vocabulary_
-
-    def _learn(self, histories: Histories, vocabulary: Vocabulary, slopes: bool, spread: float) -> None:
-        sizes = (len(vocabulary.item_ids) + 1, len(vocabulary.concept_sets), len(histories))
-        self.items_, _, _ = _fit_items(histories.item, vocabulary.set_of_item[histories.item], histories.learner, histories.correct.astype(float),
-                                       sizes, slopes, spread)
-        known = np.arange(len(vocabulary.item_ids) + 1) <= vocabulary.trained
-        known[0] = False
-        by_set = np.bincount(vocabulary.set_of_item[known], self.items_.intercept[known], sizes[1])
-        share = np.bincount(vocabulary.set_of_item[known], minlength=sizes[1])
-        fallback = np.where(share > 0, by_set / np.maximum(share, 1), self.items_.intercept[known].mean())
-        self.items_ = replace(self.items_, intercept=np.where(known, self.items_.intercept, fallback[vocabulary.set_of_item]))
-        self.vocabulary_ = vocabulary
 
     def _mastery(self, learner_ids: np.ndarray, mean: np.ndarray, variance: np.ndarray, n: np.ndarray) -> pd.DataFrame:
         """Table ``mastery`` from ability means and variances (B,): expected share right over each concept's items, and its sd."""
@@ -172,7 +171,7 @@ class IRT(_ItemModel):
         """Learn item terms from training rows, then the drift that predicts the next responses best."""
         vocabulary = Vocabulary.build(interactions, graph)
         histories = encode(interactions, vocabulary, "irt")
-        self._learn(histories, vocabulary, self.slopes, self.item_spread)
+        self.vocabulary_, self.items_ = vocabulary, _fit_items(histories, vocabulary, self.slopes, self.item_spread)
         losses = []
         for drift in DRIFTS:
             p = np.clip(self._filter(histories, drift)[0], 1e-6, 1 - 1e-6)
@@ -253,7 +252,7 @@ def _update(mean: np.ndarray, variance: np.ndarray, slope: np.ndarray, p: np.nda
 class StaticIRT(_ItemModel):
     """Estimates a learner's ability from responses whose order is unknown, with its uncertainty.
 
-    P(correct) = E sigmoid(a theta + d), theta at its posterior mode given the learner's responses, with the curvature there.
+    P(correct) = E sigmoid(a theta + d) over the posterior of theta given the learner's responses.
 
     Parameters
     ----------
@@ -262,7 +261,7 @@ class StaticIRT(_ItemModel):
 
     References
     ----------
-    Rasch (1960), Probabilistic models. Mislevy (1986), Psychometrika (ability variance by EM).
+    Rasch (1960), Probabilistic models. Bock and Aitkin (1981), Psychometrika.
     """
 
     kind = "irt_static"
@@ -273,19 +272,14 @@ class StaticIRT(_ItemModel):
     def fit(self, interactions: pd.DataFrame, graph: PrerequisiteGraph, dif_groups: pd.Series | None = None) -> Self:
         """Learn item terms from training rows; their order is ignored."""
         vocabulary = Vocabulary.build(interactions, graph)
-        self._learn(_unordered(interactions, vocabulary), vocabulary, self.slopes, self.item_spread)
+        self.vocabulary_, self.items_ = vocabulary, _fit_items(_unordered(interactions, vocabulary), vocabulary, self.slopes, self.item_spread)
         return self
 
     def _abilities(self, histories: Histories) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior mode and variance of every learner's ability (B,), by Newton steps."""
-        learner, items = histories.learner, self.items_
-        a, d = items.slope[histories.item], items.intercept[histories.item]
-        mean = np.zeros(len(histories))
-        for _ in range(12):
-            p = _sigmoid(a * mean[learner] + d)
-            curvature = np.bincount(learner, a * a * p * (1 - p), len(mean)) + 1 / items.variance
-            mean = mean + (np.bincount(learner, a * (histories.correct - p), len(mean)) - mean / items.variance) / curvature
-        return mean, 1 / curvature
+        """Posterior mean and variance of every learner's ability (B,)."""
+        belief = _posterior(*_tables(histories, len(self.items_.slope)), self.items_)
+        mean = belief @ GRID
+        return mean, belief @ GRID**2 - mean**2
 
     def predict(self, targets: pd.DataFrame, given: pd.DataFrame) -> pd.Series:
         """P(correct) for ``targets``, aligned to its index; a learner without given responses gets the average ability."""

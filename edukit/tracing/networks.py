@@ -24,7 +24,6 @@ from edukit.tracing.sequences import (
     mastery_table,
     read_model,
     response_sd,
-    share_of_items,
     write_model,
 )
 
@@ -135,7 +134,7 @@ class NetworkModel(ABC):
         vocabulary, structure = Vocabulary.build(interactions, graph), self._structure(graph)
         histories = encode(interactions, vocabulary, self.kind)
         if len(histories) < 2:
-            raise DataError(f"interactions must hold at least 2 learners to fit {self.kind} (one decides when to stop); found {len(histories)}")
+            raise DataError(f"interactions must hold 2 learners or more to fit {self.kind} (one says when to stop); found {len(histories)}")
         drawn = np.random.default_rng(self.seed).permutation(len(histories))
         held = min(max(1, round(self.valid_share * len(histories))), len(histories) - 1)
         valid, train = histories.take(drawn[:held]), histories.take(drawn[held:]).windows(WINDOW)
@@ -144,11 +143,12 @@ class NetworkModel(ABC):
             network = self._network(vocabulary, structure)
         loop = TrainingLoop(self.epochs, self.patience, self.learning_rate, device=self.device, seed=self.seed,
                             checkpoint_dir=Path(self.checkpoint_dir) if self.checkpoint_dir else None)
-        key = fingerprint(self.kind, self.settings, interactions[["learner_id", "item_id", "correct", "order"]], vocabulary.item_concepts,
-                          *structure.values()) if self.checkpoint_dir else "run"
-        self.training_ = loop.fit(network, lambda epoch: _batches(train, vocabulary, train.batches(self.batch_size, (self.seed, epoch), network.trim)),
-                                  lambda: _batches(valid, vocabulary, valid.batches(ASKED_AT_ONCE, trim=network.trim)),
-                                  lambda module, steps: module.loss(steps), run_key=key)
+        data = (histories.offsets, histories.item, histories.correct, vocabulary.item_concepts, *structure.values())
+        self.training_ = loop.fit(
+            network,
+            lambda epoch: _batches(train, vocabulary, train.batches(self.batch_size, (self.seed, epoch), network.trim)),
+            lambda: _batches(valid, vocabulary, valid.batches(ASKED_AT_ONCE, trim=network.trim)),
+            lambda module, steps: module.loss(steps), run_key=fingerprint(self.kind, self.settings, *data))
         self._keep(vocabulary, structure, network, concentration(valid, vocabulary, _probabilities(network, valid, vocabulary)))
         return self
 
@@ -212,9 +212,12 @@ class NetworkModel(ABC):
         """Read what :meth:`save` wrote; predictions are identical."""
         settings, vocabulary, arrays = read_model(path, cls.kind)
         model = cls(**settings)
-        structure = {name.removeprefix("structure."): value for name, value in arrays.items() if name.startswith("structure.")}
-        network = model._network(vocabulary, structure)
-        network.load_state_dict({name.removeprefix("network."): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("network.")})
+        parts: dict[str, dict[str, np.ndarray]] = {"structure": {}, "network": {}, "kappa": {}}
+        for name, value in arrays.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value
+        structure, network = parts["structure"], model._network(vocabulary, parts["structure"])
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in parts["network"].items()})
         model._keep(vocabulary, structure, network.eval(), float(arrays["kappa"][0]))
         return model
 
@@ -223,8 +226,39 @@ class NetworkModel(ABC):
             raise NotFittedError(f"this {self.kind} has not been fitted; call fit(interactions, graph) first")
 
 
+def share_of_items(logit: np.ndarray, item_logit: np.ndarray, vocabulary: Vocabulary, cells: int = 4_000_000) -> np.ndarray:
+    """Share of a concept's items that a learner is expected to answer correctly: mean of sigmoid(concept + item) over its items.
+
+    Parameters
+    ----------
+    logit : (B, C) of each learner on each concept
+    item_logit : (I + 1,) easiness of each trained item on top of it; entry 0 is that of every other item
+    cells : int
+        Learner x item probabilities held in memory at once.
+
+    Returns
+    -------
+    (B, C) array in (0, 1); where a concept has no item, sigmoid of its logit.
+    """
+    item = np.arange(1, len(vocabulary.item_ids) + 1)
+    entry, concept = vocabulary.concept_pairs(item)
+    order = np.argsort(concept, kind="stable")
+    own, concept = item_logit[vocabulary.parameter(item)][entry[order]], concept[order]
+    some, first, n = np.unique(concept, return_index=True, return_counts=True)
+    share = _sigmoid(logit.astype(np.float64))
+    step = max(1, cells // max(1, len(concept)))
+    for b in range(0, len(logit) if len(concept) else 0, step):
+        share[b:b + step, some] = np.add.reduceat(_sigmoid(logit[b:b + step, concept].astype(np.float64) + own), first, axis=1) / n
+    return share
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
 def _as_steps(item: np.ndarray, correct: np.ndarray, mask: np.ndarray, vocabulary: Vocabulary) -> Steps:
-    return Steps(torch.from_numpy(vocabulary.parameter(item)), torch.from_numpy(vocabulary.set_of_item[item]), torch.from_numpy(correct), torch.from_numpy(mask))
+    return Steps(torch.from_numpy(vocabulary.parameter(item)), torch.from_numpy(vocabulary.set_of_item[item]),
+                 torch.from_numpy(correct), torch.from_numpy(mask))
 
 
 def _steps(histories: Histories, vocabulary: Vocabulary, learners: np.ndarray) -> Steps:

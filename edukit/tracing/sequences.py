@@ -157,7 +157,7 @@ class Histories:
         return Histories(self.learner_ids[learners], offsets, self.item[rows], self.correct[rows], self.position[rows])
 
     def windows(self, steps: int) -> Histories:
-        """The same rows, long histories cut into windows of about equal length and at most ``steps`` responses, each a history of its own."""
+        """The same rows, long histories cut into windows of about equal length, none over ``steps``, each a history of its own."""
         pieces = np.maximum(1, -(-self.lengths // steps))
         owner = np.repeat(np.arange(len(self)), pieces)
         nth = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
@@ -251,7 +251,8 @@ def response_sd(p: np.ndarray, n: np.ndarray, kappa: float) -> np.ndarray:
     return np.sqrt(p * (1 - p) / (kappa + np.asarray(n) + 1))
 
 
-def concentration(histories: Histories, vocabulary: Vocabulary, probability: np.ndarray, bounds: tuple[float, float] = (1.0, 200.0)) -> float:
+def concentration(histories: Histories, vocabulary: Vocabulary, probability: np.ndarray,
+                  bounds: tuple[float, float] = (1.0, 200.0)) -> float:
     """How many responses a model's first forecast for a learner and a concept is worth (kappa of :func:`response_sd`).
 
     For every learner and concept with two responses or more, the forecast p made before the first one is held fixed.
@@ -286,42 +287,13 @@ def counts(histories: Histories, vocabulary: Vocabulary) -> np.ndarray:
     return np.bincount(histories.learner[rows] * width + concept, minlength=len(histories) * width).reshape(len(histories), width)
 
 
-def share_of_items(logit: np.ndarray, item_logit: np.ndarray, vocabulary: Vocabulary, cells: int = 4_000_000) -> np.ndarray:
-    """Share of a concept's items that a learner is expected to answer correctly: mean of sigmoid(concept + item) over its items.
-
-    Parameters
-    ----------
-    logit : (B, C) of each learner on each concept
-    item_logit : (I + 1,) easiness of each trained item on top of it; entry 0 is that of every other item
-    cells : int
-        Learner x item probabilities held in memory at once.
-
-    Returns
-    -------
-    (B, C) array in (0, 1); where a concept has no item, sigmoid of its logit.
-    """
-    item = np.arange(1, len(vocabulary.item_ids) + 1)
-    entry, concept = vocabulary.concept_pairs(item)
-    order = np.argsort(concept, kind="stable")
-    own, concept = item_logit[vocabulary.parameter(item)][entry[order]], concept[order]
-    some, first, n = np.unique(concept, return_index=True, return_counts=True)
-    share = _sigmoid(logit.astype(np.float64))
-    step = max(1, cells // max(1, len(concept)))
-    for b in range(0, len(logit) if len(concept) else 0, step):
-        share[b:b + step, some] = np.add.reduceat(_sigmoid(logit[b:b + step, concept].astype(np.float64) + own), first, axis=1) / n
-    return share
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * x))
-
-
 def mastery_table(learner_ids: np.ndarray, vocabulary: Vocabulary, mastery: np.ndarray, n: np.ndarray, kappa: float) -> pd.DataFrame:
     """Table ``mastery`` from (B, C) arrays: every learner x every concept, with a standard deviation."""
     learners, concepts = mastery.shape
     return pd.DataFrame({
         "learner_id": np.repeat(learner_ids, concepts), "concept_id": np.tile(np.asarray(vocabulary.concept_ids, object), learners),
-        "mastery": mastery.reshape(-1).astype(np.float64), "sd": response_sd(mastery, n, kappa).reshape(-1), "n": n.reshape(-1).astype(np.int64),
+        "mastery": mastery.reshape(-1).astype(np.float64), "sd": response_sd(mastery, n, kappa).reshape(-1),
+        "n": n.reshape(-1).astype(np.int64),
     }).astype({"learner_id": "str", "concept_id": "str"})
 
 
@@ -329,7 +301,8 @@ def write_model(path: Path, kind: str, settings: dict, vocabulary: Vocabulary, a
     """Write a fitted model into one file without any code in it; the same fit gives the same bytes."""
     from safetensors.numpy import save_file
 
-    told = {"kind": kind, "settings": settings, "item_ids": vocabulary.item_ids, "trained": vocabulary.trained, "concept_ids": vocabulary.concept_ids}
+    told = {"kind": kind, "settings": settings, "trained": vocabulary.trained,
+            "item_ids": vocabulary.item_ids, "concept_ids": vocabulary.concept_ids}
     whole = {name: np.ascontiguousarray(values) for name, values in {**arrays, "item_concepts": vocabulary.item_concepts}.items()}
     with replacing(Path(path)) as draft:  # safetensors takes any memory for rows of C order, hence the line above
         save_file(whole, str(draft), metadata={"edukit": json.dumps(told, sort_keys=True)})
@@ -350,7 +323,7 @@ def read_model(path: Path, kind: str) -> tuple[dict, Vocabulary, dict[str, np.nd
             told = json.loads((file.metadata() or {}).get("edukit", "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except SafetensorError as error:
-        raise DataError(f"{path} must be a model saved by edukit; found another format ({error}); fit the model again and save it") from error
+        raise DataError(f"{path} must be a model saved by edukit; found another format ({error}); fit it again and save it") from error
     if told.get("kind") != kind:
         raise DataError(f"{path} must hold a model of kind {kind}; found {told.get('kind', 'none')}; load it with the class that wrote it")
     vocabulary = Vocabulary(tuple(told["item_ids"]), told["trained"], tuple(told["concept_ids"]), arrays.pop("item_concepts"))

@@ -56,7 +56,8 @@ def world(random_answers: bool = False) -> World:
     ability = rng.normal(0, 1, (learners, 1)) + rng.normal(0, 0.7, (learners, CONCEPTS))
     item = rng.integers(0, ITEMS, (learners, STEPS))
     known = (np.take_along_axis(ability, first[item], 1) + np.take_along_axis(ability, second[item], 1)) / 2
-    p = np.full(item.shape, 0.6) if random_answers else 1 / (1 + np.exp(-known - rng.normal(0.3, 1.2, ITEMS)[item] - 0.02 * np.arange(STEPS)))
+    logit = known + rng.normal(0.3, 1.2, ITEMS)[item] + 0.02 * np.arange(STEPS)
+    p = np.full(item.shape, 0.6) if random_answers else 1 / (1 + np.exp(-logit))
     rows = pd.DataFrame({"learner_id": np.repeat([f"L{u:03d}" for u in range(learners)], STEPS), "item_id": [f"q{i}" for i in item.ravel()],
                          "correct": (rng.random(item.shape) < p).astype(float).ravel(), "order": np.tile(np.arange(STEPS), learners)})
     pairs = sorted({(i, int(k)) for i in range(ITEMS) for k in (first[i], second[i])})
@@ -142,7 +143,7 @@ def test_the_same_fit_gives_the_same_bytes_whatever_the_test_answers_and_names(n
     whole = pd.concat([world().train, world().test], ignore_index=True)
     tests = whole["learner_id"].isin(world().test["learner_id"].unique())
     whole.loc[tests, "correct"] = 1 - whole.loc[tests, "correct"]
-    whole["learner_id"] = whole["learner_id"].map({u: f"someone {hash(u) % 9973}-{k}" for k, u in enumerate(whole["learner_id"].unique())})
+    whole["learner_id"] = whole["learner_id"].map({u: f"someone {-k % 97} {k}" for k, u in enumerate(whole["learner_id"].unique())})
     model = fitted(name)
     model.save(tmp_path / "one")
     ask(model, whole[tests])
@@ -189,8 +190,9 @@ def test_mastery_covers_every_learner_and_concept_with_its_uncertainty(name):
     table = fitted(name).mastery(world().test)
     learners, concepts = world().test["learner_id"].unique(), world().graph.concept_ids
     assert set(zip(table["learner_id"], table["concept_id"], strict=True)) == {(u, c) for u in learners for c in concepts}
-    assert list(table.columns) == ["learner_id", "concept_id", "mastery", "sd", "n"] and not table.duplicated(["learner_id", "concept_id"]).any()
-    assert table["mastery"].between(0, 1).all() and np.isfinite(table["sd"]).all() and (table["sd"] > 0).all() and (table["sd"] <= 0.5).all()
+    assert list(table.columns) == ["learner_id", "concept_id", "mastery", "sd", "n"]
+    assert not table.duplicated(["learner_id", "concept_id"]).any()
+    assert table["mastery"].between(0, 1).all() and table["sd"].between(0, 0.5, inclusive="right").all()
     by_hand = world().test.merge(world().graph.q_matrix).groupby(["learner_id", "concept_id"]).size()
     assert (table.set_index(["learner_id", "concept_id"])["n"].reindex(by_hand.index) == by_hand).all()
 

@@ -41,9 +41,10 @@ def test_no_card_no_load(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"license": None}, "license must be stated"), ({"citeAs": ""}, "citeAs must be stated"), ({"url": " "}, "url must be stated"),
-     ({"name": "other"}, "name must be 'synthetic'"), ({"name": None}, "name must be stated"), ({"rai:dataBiases": None}, "rai:dataBiases must be stated"),
-     ({"rai:personalSensitiveInformation": []}, "rai:personalSensitiveInformation must be stated"), ({"recordSet": []}, "at least one table"),
-     ({"conformsTo": "http://example.org"}, "conformsTo must name Croissant")],
+     ({"name": "other"}, "name must be 'synthetic'"), ({"name": None}, "name must be stated"),
+     ({"rai:dataBiases": None}, "rai:dataBiases must be stated"),
+     ({"rai:personalSensitiveInformation": []}, "rai:personalSensitiveInformation must be stated"),
+     ({"recordSet": []}, "at least one table"), ({"conformsTo": "http://example.org"}, "conformsTo must name Croissant")],
 )
 def test_what_is_missing_is_said(synthetic, change, words):
     document = {key: value for key, value in (synthetic.croissant | change).items() if value is not None}
@@ -99,7 +100,8 @@ def test_the_numbers_on_the_synthetic_card_are_those_of_its_tables(synthetic):
     log = world.tables["interactions"]
     text = synthetic.croissant["description"] + " ".join(" ".join(synthetic.sections.values()).split())
     counts = [f"{len(log):,} responses", f"{log['learner_id'].nunique()} learners", f"{log['class_id'].nunique()} classes",
-              f"{len(world.tables['items'])} items", f"{len(world.tables['concepts'])} concepts", f"{len(world.tables['prerequisites'])} edges",
+              f"{len(world.tables['items'])} items", f"{len(world.tables['concepts'])} concepts",
+              f"{len(world.tables['prerequisites'])} edges",
               f"{(log['attempt'] > 1).sum():,} of them", f"{log['correct'].mean():.3f} right".lstrip("0"),
               f"{world.tables['q_matrix']['item_id'].value_counts().gt(1).sum()} items assess two"]
     assert [count for count in counts if count not in text] == []

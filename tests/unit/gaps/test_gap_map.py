@@ -178,8 +178,8 @@ def test_a_million_rows_take_seconds():
 
     rng = np.random.default_rng(0)
     learners, concepts = pd.Series([f"l{i}" for i in range(2_000)]), pd.Series([f"c{i}" for i in range(500)])
-    mastery = pd.DataFrame({"learner_id": learners.repeat(500).to_numpy(), "concept_id": np.tile(concepts, 2_000), "mastery": rng.random(10**6),
-                            "sd": 0.1, "n": 0})
+    mastery = pd.DataFrame({"learner_id": learners.repeat(500).to_numpy(), "concept_id": np.tile(concepts, 2_000)})
+    mastery = mastery.assign(mastery=rng.random(10**6), sd=0.1, n=0)
     interactions = pd.DataFrame({"learner_id": learners.sample(10**5, replace=True, random_state=0).to_numpy(),
                                  "item_id": concepts.sample(10**5, replace=True, random_state=1).to_numpy(), "correct": 1.0})
     started = time.process_time()

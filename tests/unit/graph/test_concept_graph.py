@@ -132,7 +132,8 @@ def test_hetero_carries_both_relations_and_is_built_once():
     assert data is graph.hetero() and data.validate()
     assert data["concept"].num_nodes == 4 and data["item"].num_nodes == 2
     relation = data["concept", "prerequisite_of", "concept"]
-    found = {(graph.concept_ids[a], graph.concept_ids[b]): w for (a, b), w in zip(relation.edge_index.T.tolist(), relation.edge_attr[:, 0].tolist(), strict=True)}
+    ends, weights = relation.edge_index.T.tolist(), relation.edge_attr[:, 0].tolist()
+    found = {(graph.concept_ids[a], graph.concept_ids[b]): weight for (a, b), weight in zip(ends, weights, strict=True)}
     assert found == {("a", "b"): 0.5, ("a", "d"): 1.0}
     tagged = data["item", "assesses", "concept"].edge_index.T.tolist()
     assert {(graph.item_ids[i], graph.concept_ids[c]) for i, c in tagged} == set(Q.itertuples(index=False, name=None))

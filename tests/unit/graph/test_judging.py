@@ -10,7 +10,8 @@ from edukit.schema import DataError
 
 def table(entries: dict[str, float], n: int = 50) -> pd.DataFrame:
     """``"xy": s`` scores s that y requires x."""
-    return pd.DataFrame({"concept_id": [k[1] for k in entries], "requires_id": [k[0] for k in entries], "score": list(entries.values()), "n": n})
+    children, parents = [pair[1] for pair in entries], [pair[0] for pair in entries]
+    return pd.DataFrame({"concept_id": children, "requires_id": parents, "score": list(entries.values()), "n": n})
 
 
 def found(records: list[dict], name: str, split: str = "covered") -> float:
@@ -59,7 +60,8 @@ def test_it_agrees_with_a_plain_count_on_many_pairs():
 
     closure = set(nx.transitive_closure(nx.DiGraph(expert.itertuples(index=False, name=None))).edges)
     inside = set(expert["concept_id"]) | set(expert["requires_id"])
-    use = np.array([(p not in closure or y) and set(p) <= inside for p, y in zip(zip(ids[child], ids[parent], strict=True), label, strict=True)])
+    pairs = zip(ids[child], ids[parent], strict=True)
+    use = np.array([(pair not in closure or edge) and set(pair) <= inside for pair, edge in zip(pairs, label, strict=True)])
     records = judge(scores, expert, draws=100)
     assert found(records, "ap") == pytest.approx(average_precision_score(label[use], scores["score"][use]))
     assert found(records, "auc") == pytest.approx(roc_auc_score(label[use], scores["score"][use]))

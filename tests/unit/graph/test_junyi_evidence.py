@@ -29,7 +29,8 @@ def measured(tables, wide, statistic):
 def test_responses_agree_with_the_experts_far_above_chance(tables, wide):
     found = measured(tables, wide, "parent_correct_given_child_passed")
     assert found["covered", "auc"]["value"] > 0.72 and found["covered", "ap"]["value"] > 0.06
-    assert found["covered", "direction_accuracy"]["value"] > 0.65 and found["covered", "ap"]["low"] > 3 * found["covered", "random_ap"]["value"]
+    assert found["covered", "direction_accuracy"]["value"] > 0.65
+    assert found["covered", "ap"]["low"] > 3 * found["covered", "random_ap"]["value"]
     assert found["covered", "random_ap"]["value"] == pytest.approx(0.0063, abs=2e-4)
     assert found["within_topic", "random_ap"]["value"] == pytest.approx(0.073, abs=1e-3)
     assert found["within_topic", "ap"]["value"] > 0.15 and 0.03 < found["all_pairs", "ap"]["value"] < 0.06

@@ -10,7 +10,7 @@ from edukit.graph.concept_graph import ConceptGraph
 from edukit.metrics import auc, ece, log_loss
 from edukit.schema import DataError
 from edukit.tracing.dkt import DKT
-from edukit.tracing.networks import _batches, _steps
+from edukit.tracing.networks import _batches, _steps, share_of_items
 from edukit.tracing.sequences import Vocabulary, encode
 
 torch = pytest.importorskip("torch")
@@ -29,7 +29,8 @@ def classroom() -> tuple[pd.DataFrame, ConceptGraph, np.ndarray]:
         item = rng.integers(0, 20, n)
         known = rng.normal(0, 1) + rng.normal(0, 1, 4)
         correct = rng.random(n) < 1 / (1 + np.exp(-(known[item % 4] + easiness[item])))
-        parts.append(pd.DataFrame({"learner_id": f"u{u}", "item_id": [f"i{k}" for k in item], "correct": correct.astype(float), "order": range(n)}))
+        parts.append(pd.DataFrame({"learner_id": f"u{u}", "item_id": [f"i{k}" for k in item], "correct": correct.astype(float),
+                                   "order": range(n)}))
     q_matrix = pd.DataFrame({"item_id": [f"i{k}" for k in range(20)], "concept_id": [f"c{k % 4}" for k in range(20)]})
     return pd.concat(parts, ignore_index=True), ConceptGraph.from_tables(None, None, q_matrix), easiness
 
@@ -80,10 +81,11 @@ def test_cutting_a_batch_changes_no_gradient(classroom):
 def test_reconstruction_makes_the_state_agree_with_the_last_response(classroom):
     """After a response, the same item should be predicted the way it was just answered (what DKT+ set out to mend)."""
     rows, graph, _ = classroom
-    twice = pd.concat([rows, rows[rows["order"] == rows.groupby("learner_id")["order"].transform("max")].assign(order=1000)])
+    final = rows[rows["order"] == rows.groupby("learner_id")["order"].transform("max")]
+    twice = pd.concat([rows, final.assign(order=1000)], ignore_index=True)
     last = twice["order"] == 1000
-    agreement = [auc(twice["correct"][last], DKT(**SMALL, reconstruction=weight).fit(rows, graph).predict(twice.reset_index(drop=True))[last.to_numpy()])
-                 for weight in (0.0, 1.0)]
+    models = [DKT(**SMALL, reconstruction=weight).fit(rows, graph) for weight in (0.0, 1.0)]
+    agreement = [auc(twice["correct"][last], model.predict(twice)[last]) for model in models]
     assert agreement[1] > agreement[0] + 0.02
 
 
@@ -110,7 +112,7 @@ def test_a_run_can_be_taken_up_with_the_same_data_only(classroom, tmp_path, monk
     from edukit import training
 
     keys = []
-    monkeypatch.setattr(training.TrainingLoop, "fit", lambda self, *a, run_key, **k: keys.append((run_key, self.checkpoint_dir)) or pd.DataFrame())
+    monkeypatch.setattr(training.TrainingLoop, "fit", lambda self, *_, run_key: keys.append((run_key, self.checkpoint_dir)))
     for table, seed in ((rows, 0), (rows, 0), (rows.assign(correct=1 - rows["correct"]), 0), (rows, 1)):
         DKT(**SMALL, seed=seed, checkpoint_dir=str(tmp_path)).fit(table, graph)
     assert keys[0] == keys[1] and len(set(keys)) == 3 and keys[0][1] == tmp_path
@@ -118,8 +120,17 @@ def test_a_run_can_be_taken_up_with_the_same_data_only(classroom, tmp_path, monk
 
 def test_one_learner_is_too_few_to_know_when_to_stop(classroom):
     rows, graph, _ = classroom
-    with pytest.raises(DataError, match="at least 2 learners to fit dkt.*found 1"):
+    with pytest.raises(DataError, match="2 learners or more to fit dkt .one.*found 1"):
         DKT().fit(rows[rows["learner_id"] == "u0"], graph)
+
+
+def test_mastery_is_the_mean_over_the_items_of_a_concept(fitted):
+    vocabulary = fitted.vocabulary_
+    logit, own = np.array([[0.3, -1.0, 2.0, 0.0], [0.0, 0.0, 0.0, 9.0]]), np.linspace(-2, 2, vocabulary.trained + 1)
+    found = share_of_items(logit, own, vocabulary, cells=25)
+    for c in range(4):
+        index = vocabulary.index(pd.Series([f"i{k}" for k in range(c, 20, 4)]))
+        np.testing.assert_allclose(found[:, c], (1 / (1 + np.exp(-logit[:, [c]] - own[index]))).mean(1))
 
 
 @pytest.mark.realdata

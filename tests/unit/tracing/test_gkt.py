@@ -67,7 +67,7 @@ def test_a_missing_prerequisite_lowers_what_requires_it(with_graph):
 
 
 def test_pads_and_company_change_nothing(course):
-    """Learners of different length, several concepts per item, an item without concepts: alone or together, the same logits and gradients."""
+    """Learners of different length, items of several concepts and of none: alone or together, the same logits and gradients."""
     train, _, graph = course
     rows = train[train["learner_id"].isin(["u0", "u1", "u2"])]
     rows = rows[~((rows["learner_id"] == "u1") & (rows["order"] > 5))].copy()
@@ -98,8 +98,8 @@ def test_pads_and_company_change_nothing(course):
 
 
 def test_only_the_most_probable_neighbours_are_kept():
-    claims = pd.DataFrame({"requires_id": ["a", "a", "a", "b", "a"], "concept_id": ["b", "c", "d", "d", "c"], "source": ["x", "x", "x", "x", "y"],
-                           "weight": [0.2, 0.1, 0.6, 0.9, 0.7]})
+    claims = pd.DataFrame({"requires_id": ["a", "a", "a", "b", "a"], "concept_id": ["b", "c", "d", "d", "c"],
+                           "source": ["x", "x", "x", "x", "y"], "weight": [0.2, 0.1, 0.6, 0.9, 0.7]})
     graph = ConceptGraph.from_tables(None, claims, None)
     named = {tuple(graph.concept_ids[k] for k in edge) for edge in _strongest(graph, 2)}
     assert named == {("a", "c"), ("a", "d"), ("b", "d")}

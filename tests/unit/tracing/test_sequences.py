@@ -11,7 +11,7 @@ import pytest
 from edukit.graph.concept_graph import ConceptGraph
 from edukit.protocols import OrderUnknownError
 from edukit.schema import DataError
-from edukit.tracing.sequences import Vocabulary, concentration, counts, encode, read_model, response_sd, share_of_items, write_model
+from edukit.tracing.sequences import Vocabulary, concentration, counts, encode, read_model, response_sd, write_model
 
 
 @pytest.fixture
@@ -63,7 +63,8 @@ def test_padding_windows_and_subsets_hold_the_same_responses():
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 90, 30)
     rows = pd.DataFrame({"learner_id": np.repeat(np.arange(30).astype(str), lengths), "item_id": [str(i) for i in range(lengths.sum())],
-                         "correct": rng.random(lengths.sum()), "order": np.concatenate([np.arange(n) for n in lengths])}).sample(frac=1, random_state=1)
+                         "correct": rng.random(lengths.sum()), "order": np.concatenate([np.arange(n) for n in lengths])})
+    rows = rows.sample(frac=1, random_state=1)
     q_matrix = pd.DataFrame({"item_id": rows["item_id"], "concept_id": "c"})
     vocabulary = Vocabulary.build(rows, ConceptGraph.from_tables(None, None, q_matrix))
     histories = encode(rows, vocabulary)
@@ -133,16 +134,6 @@ def test_the_weight_of_a_forecast_is_recovered(kappa):
     assert found == pytest.approx(kappa, rel=0.15)
 
 
-def test_share_of_items_is_the_mean_over_the_items_of_a_concept(graph, rows):
-    vocabulary = Vocabulary.build(rows, graph)
-    logit, own = np.array([[0.3, -1.0, 2.0], [0.0, 0.0, 0.0]]), np.array([0.0, 1.0, -1.0, 0.5, 3.0])
-    found = share_of_items(logit, own, vocabulary, cells=4)
-    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
-    for c, items in enumerate([["a", "a.*", "b"], ["unasked"], ["a"]]):
-        index = vocabulary.parameter(vocabulary.index(pd.Series(items)))
-        np.testing.assert_allclose(found[:, c], sigmoid(logit[:, [c]] + own[index]).mean(1))
-
-
 def test_a_model_file_gives_back_what_was_written_and_names_what_it_is_not(tmp_path, graph, rows):
     vocabulary = Vocabulary.build(rows, graph)
     arrays = {"turned": np.arange(6.0).reshape(2, 3).T, "none": np.zeros((0, 2), np.int64)}
@@ -150,7 +141,8 @@ def test_a_model_file_gives_back_what_was_written_and_names_what_it_is_not(tmp_p
         write_model(tmp_path / name, "dkt", {"hidden": 3, "seed": None}, vocabulary, arrays)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     settings, again, found = read_model(tmp_path / "one", "dkt")
-    assert settings == {"hidden": 3, "seed": None} and again.item_ids == vocabulary.item_ids and (again.item_concepts == vocabulary.item_concepts).all()
+    assert settings == {"hidden": 3, "seed": None} and again.item_ids == vocabulary.item_ids
+    assert (again.item_concepts == vocabulary.item_concepts).all()
     assert all((found[name] == arrays[name]).all() and found[name].shape == arrays[name].shape for name in arrays)
     with pytest.raises(DataError, match="kind gkt; found dkt"):
         read_model(tmp_path / "one", "gkt")
