@@ -7,12 +7,9 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from edukit.data import LearningData
 
 HELP = {"no_args_is_help": True, "context_settings": {"help_option_names": ["-h", "--help"]}}
 app = typer.Typer(help="The open research bench for learning: what depends on what, what each learner knows, where a cohort is stuck.",
@@ -74,14 +71,18 @@ def run(context: typer.Context, experiment: Annotated[str, typer.Argument(help="
     if experiment not in known:
         raise DataError(f"experiment must be one of {', '.join(known)}; found {experiment}")
     sys.argv = [f"edukit run {experiment}", *context.args]
-    main_of = importlib.import_module(f"edukit.experiments.{experiment}").main
-    if {"-m", "--multirun"} & set(context.args):
-        from edukit.evaluation import tracking
+    try:
+        main_of = importlib.import_module(f"edukit.experiments.{experiment}").main
+        if {"-m", "--multirun"} & set(context.args):
+            from edukit.evaluation import tracking
 
-        with tracking.sweep(_tracking(), experiment, context.args):
+            with tracking.sweep(_tracking(), experiment, context.args):
+                main_of()
+        else:
             main_of()
-    else:
-        main_of()
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing half-written was left", err=True)
+        raise typer.Exit(130) from None
 
 
 @experiments_app.command("list")
@@ -212,7 +213,7 @@ def lab() -> None:
 
 
 def main() -> None:
-    """Entry point: an error of the house is one message and exit code 2; Ctrl-C is exit code 130."""
+    """Entry point: an error of the house is one message and exit code 2."""
     from edukit.schema import DataError
 
     try:
@@ -220,9 +221,6 @@ def main() -> None:
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("stopped; nothing half-written was left", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from tqdm import tqdm
 
 from edukit.protocols import DiagnosticError
 from edukit.reproducibility import replacing
@@ -74,8 +74,7 @@ class _Run(pl.LightningModule):
         if not torch.isfinite(total):
             raise DiagnosticError(
                 f"the {part} loss must be a finite number; found {float(total.detach())} in epoch {self.current_epoch + 1}, "
-                f"batch {batch + 1}; "
-                f"lower the learning rate (now {self.loop.learning_rate:g}) or look for extreme values in the data")
+                f"batch {batch + 1}; lower the learning rate (now {self.loop.learning_rate:g}) or look for extreme values in the data")
         self.sums[part][0] += float(total.detach())
         self.sums[part][1] += n
         return total, n
@@ -102,7 +101,7 @@ class _Run(pl.LightningModule):
         mean = {part: total / max(n, 1) for part, (total, n) in self.sums.items()}
         self.sums = {"train": [0.0, 0], "valid": [0.0, 0]}
         self.records.append({"epoch": self.current_epoch + 1, "train_loss": mean["train"], "valid_loss": mean["valid"]})
-        self.log("valid_loss", mean["valid"], prog_bar=True)
+        self.log("valid_loss", mean["valid"])
         if mean["valid"] < self.best["loss"]:
             weights = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
             self.best = {"loss": mean["valid"], "weights": weights}
@@ -123,6 +122,29 @@ class _Checkpoint(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         with replacing(self.path) as draft:
             trainer.save_checkpoint(draft)
+
+
+class _Progress(Callback):
+    """One line with the epoch, the batch and the validation loss so far; nothing where the output is not a terminal."""
+
+    bar: Any = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.bar = tqdm(total=trainer.max_epochs, initial=trainer.current_epoch, desc="training", unit="epoch", leave=False, miniters=0,
+                        disable=None)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        records = cast(_Run, pl_module).records
+        so_far = f", validation loss {records[-1]['valid_loss']:.4f}" if records else ""
+        self.bar.set_postfix_str(f"batch {batch_idx + 1}{so_far}", refresh=False)
+        self.bar.update(0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.bar.update(1)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self.bar is not None:
+            self.bar.close()
 
 
 @contextmanager
@@ -204,21 +226,21 @@ class TrainingLoop:
             raise DataError("device must be there; found no CUDA device; use device='cpu' or device='auto'")
         run = _Run(module, train_batches, valid_batches, loss, self)
         state = Path(self.checkpoint_dir) / f"{run_key}.ckpt" if self.checkpoint_dir else None
-        bar = sys.stderr.isatty()
-        callbacks: list[Callback] = [EarlyStopping("valid_loss", patience=self.patience, check_on_train_epoch_end=False)]
+        callbacks: list[Callback] = [EarlyStopping("valid_loss", patience=self.patience, check_on_train_epoch_end=False), _Progress()]
         callbacks += [_Checkpoint(state)] if state else []
-        callbacks += [TQDMProgressBar(leave=False)] if bar else []
         with _quiet(), torch.random.fork_rng():
             trainer = pl.Trainer(
                 accelerator=_DEVICES[self.device], devices=1, max_epochs=self.epochs, callbacks=callbacks, logger=False,
-                enable_checkpointing=False, enable_progress_bar=bar, enable_model_summary=False, num_sanity_val_steps=0,
+                enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
                 reload_dataloaders_every_n_epochs=1)
             on_interrupt = signal.getsignal(signal.SIGINT)
             try:
                 trainer.fit(run, ckpt_path=state if state and state.exists() else None, weights_only=True)
             except SystemExit as error:  # what Lightning makes of Ctrl-C, after which it leaves Ctrl-C dead
                 signal.signal(signal.SIGINT, on_interrupt)
-                raise KeyboardInterrupt from error
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    raise KeyboardInterrupt from error
+                raise
         module.cpu().load_state_dict(run.best["weights"])
         module.eval()
         if state:

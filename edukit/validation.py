@@ -26,7 +26,7 @@ def _coerce(values: pd.Series, kind: str) -> tuple[pd.Series, pd.Series]:
         text = values.astype("str").mask(missing, None)
         return text, (text == "") & ~missing if kind == "id" else pd.Series(False, index=values.index)
     if kind == "flag":
-        found = values.map({True: True, False: False, 1: True, 0: False, "True": True, "False": False, "true": True, "false": False})
+        found = values.map({True: True, False: False, "True": True, "False": False, "true": True, "false": False})
         return found.astype("boolean"), found.isna() & ~missing
     if kind == "time":
         found = pd.to_datetime(values, utc=True, errors="coerce")
@@ -87,7 +87,8 @@ def validate(table: pd.DataFrame, name: str, source: str | None = None) -> pd.Da
         faults.append(f"{name} must have the column{'s' * (len(absent) > 1)} {', '.join(absent)}; found {', '.join(map(str, table.columns)) or 'no column'}")
     unknown = [str(c) for c in table.columns if c not in declared.names]
     if unknown and not declared.open:
-        faults.append(f"{name} has no column {', '.join(unknown)}; it may hold {', '.join(declared.names)} (learner attributes belong in `learners`)")
+        faults.append(f"{name} has no column {', '.join(unknown)}; it may hold {', '.join(declared.names)} "
+                      "(learner attributes belong in `learners`)")
     if not len(table):
         faults.append(f"{name} must have at least one row; found none")
     raw = table.reset_index(drop=True)
@@ -164,7 +165,8 @@ def validate_all(tables: Mapping[str, pd.DataFrame], source: str | None = None) 
         if name in clean and other in clean and column in clean[name]:
             bad = ~clean[name][column].isin(clean[other][target].unique()).to_numpy()
             if bad.any():
-                faults.append(_fault(f"{name}.{column}", f"be found in {other}.{target}", clean[name][column], bad) + "." + (f" See {source}." if source else ""))
+                told = _fault(f"{name}.{column}", f"be found in {other}.{target}", clean[name][column], bad)
+                faults.append(f"{told}. See {source}." if source else f"{told}.")
     if faults:
         raise DataError("\n".join(faults))
     return clean

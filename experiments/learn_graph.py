@@ -16,7 +16,6 @@ from edukit.schema import DataError
 
 from . import recipe
 
-
 HEADLINE = ("parent_correct_given_child_passed", "exposure_conditional")  # one statistic per channel, shown with every gap map
 
 
@@ -49,6 +48,7 @@ def run(cfg: DictConfig) -> RunReport:
         job.metrics += records
         for line in evaluate.lines(records, ("auc", "ap", "direction_accuracy", "coverage")):
             recipe.say(line)
+        job.keep("graph", figures.concept_graph(None, job.data["concepts"], graph.prerequisites))
         if records:
             job.keep("comparison", figures.metric_comparison([m for m in records if m["name"] == "ap" and m["split"] == "covered"]))
     return job.report

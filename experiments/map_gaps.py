@@ -32,12 +32,12 @@ def write_map(job: recipe.Run, gaps: pd.DataFrame, graph: PrerequisiteGraph, rul
     """Write the page, the picture and the table of a gap map into the run's folder."""
     concepts, allows = job.data["concepts"], job.data.allows()
     notes = [f"Not known here: {recipe.MEANING[k]}. Left out: {recipe.WITHOUT[k]}." for k, there in allows.items() if not there]
-    source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": model, "seed": job.seed, "fingerprint": job.data.fingerprint[:12]}
+    source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": model, "seed": job.seed,
+              "fingerprint": job.data.fingerprint[:12]}
     gap_page.write(job.folder / "gap_map.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules)
     gap_page.write_csv(gaps, job.folder / "gap_map.csv")
     job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv"}
-    layout = gap_page.layers(graph.concept_ids, graph.prerequisites[["requires_id", "concept_id"]].itertuples(index=False, name=None))
-    job.keep("graph", figures.concept_graph(gaps, layout, graph.prerequisites, concepts))
+    job.keep("graph", figures.concept_graph(gaps, concepts, graph.prerequisites))
     if allows["classes"]:
         job.keep("matrix", figures.mastery_matrix(gaps, concepts))
 

@@ -21,6 +21,7 @@ from edukit.data import LearningData
 from edukit.data.store import load
 from edukit.evaluation import RunReport, tracking
 from edukit.graph.sources import Expert, NoGraph
+from edukit.metrics import record
 from edukit.protocols import DiagnosticError, NotFittedError, OrderUnknownError, PrerequisiteGraph
 from edukit.reproducibility import bundled, code_fingerprint, draw_seed, environment, replacing, seed_everything
 from edukit.schema import DataError
@@ -148,14 +149,16 @@ def open_run(cfg: DictConfig) -> Iterator[Run]:
         yield run
         ended = int(time.time() * 1000)
         usage = {"seconds": (ended - started) / 1000, "peak_rss_mb": _peak_memory_mb()}
-        run.metrics += [{**dict.fromkeys(("low", "high", "n", "split", "model", "group", "channel")), "name": k, "value": round(v, 2)} for k, v in usage.items()]
+        run.metrics += [record(name, round(value, 2)) for name, value in usage.items()]
         tables = data.tables
         about = {"name": data.name, "variant": data.variant, "label": data.label, "fingerprint": data.fingerprint, "allows": data.allows(),
                  "rows": {name: len(table) for name, table in tables.items()}, "learners": int(tables["interactions"]["learner_id"].nunique())}
-        run.report = RunReport(cfg.experiment, OmegaConf.to_container(cfg, resolve=True), run.seed, about, run.split, run.metrics, run.figures,  # type: ignore[arg-type]
+        resolved: Any = OmegaConf.to_container(cfg, resolve=True)
+        run.report = RunReport(cfg.experiment, resolved, run.seed, about, run.split, run.metrics, run.figures,
                                {**environment(), "code": code_fingerprint()}, folder=place)
         run.report.save(folder)
-    tracking.track(Path(cfg.paths.tracking), run.report.content(), [place / f for f in ("run_report.json", *run.figures.values(), *run.tracked)], started, ended)
+    files = [place / name for name in ("run_report.json", *run.figures.values(), *run.tracked)]
+    tracking.track(Path(cfg.paths.tracking), run.report.content(), files, started, ended)
     for name, file in run.figures.items():
         say(f"{name:<12}{place / file}")
     say(f"{'tracked in':<12}{cfg.paths.tracking}  (look at it with: edukit ui)")

@@ -51,9 +51,9 @@ def environment(wheel: Path, repository: Path, tmp_path_factory: pytest.TempPath
 def test_the_wheel_keeps_to_its_own_name(wheel: Path, repository: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert sorted({name.split("/")[0] for name in names}) == ["edukit", wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"]
-    for folder in ("experiments", "conf", "data_cards", "notebooks"):
+    for folder in ("edukit", "experiments", "conf", "data_cards", "notebooks"):
         ours = {path.relative_to(repository).as_posix() for path in (repository / folder).rglob("*") if path.is_file()}
-        ours = {f"edukit/{name}" for name in ours if "__pycache__" not in name and ".ipynb_checkpoints" not in name}
+        ours = {name if folder == "edukit" else f"edukit/{name}" for name in ours if "__pycache__" not in name and "/." not in name}
         assert ours and ours <= set(names), f"the wheel lacks {sorted(ours - set(names))}"
     assert not [name for name in names if name.startswith("edukit/tests/") or name.endswith(".pyc")]
 

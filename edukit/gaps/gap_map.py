@@ -185,8 +185,8 @@ class GapMap:
         return cells.iloc[np.argsort(cells["class_id"].to_numpy() != TOTAL, kind="stable")].reset_index(drop=True)
 
     def _badges(self, items: pd.Series) -> pd.Series:
-        words = np.where(items == 1, "one item", items.astype("str") + " items") + pd.Series(": no cause", index=items.index)
-        return words.where(items < self.min_items)
+        words = items.astype("str") + " items: no cause"
+        return words.mask(items == 1, "one item: no cause").where(items < self.min_items)
 
 
 def _look_up(mastery: pd.DataFrame, pairs: np.ndarray, responses: _Responses) -> tuple[np.ndarray, np.ndarray]:

@@ -244,7 +244,7 @@ def suppress(cells: pd.DataFrame, row: str, column: str, count: str, values: Seq
 _GATE = object()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Aggregate:
     """Numbers about groups of learners that have passed the small-cell gate; only :func:`aggregate` makes one.
 

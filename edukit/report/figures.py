@@ -205,8 +205,9 @@ def concept_graph(gaps: pd.DataFrame | None, concepts: pd.DataFrame, prerequisit
     scale = _scale(mark)
     for concept, name in zip(concepts["concept_id"], concepts["name"], strict=True):
         state = "bare" if cells is None else cells["state"].get(concept, "not enough data")
-        colour = scale.to_rgba(cells.loc[concept, "mastery"]) if state == "estimated" else (0.93, 0.94, 0.95, 1.0)
-        stuck = state == "estimated" and bool(cells.loc[concept, "stuck"])
+        cell = cells.loc[concept] if cells is not None and state == "estimated" else None
+        colour = (0.93, 0.94, 0.95, 1.0) if cell is None else scale.to_rgba(cell["mastery"])
+        stuck = cell is not None and bool(cell["stuck"])
         x, y = where[concept]
         ax.add_artist(FancyBboxPatch((x, y), 1.8, 0.5, boxstyle="round,pad=0,rounding_size=0.1", facecolor=colour, hatch=HATCHES.get(state),
                                      edgecolor=INK if stuck else GREY, linewidth=2 if stuck else 0.6))

@@ -22,25 +22,28 @@ function wrapped(name, width = 18) {
   }
   const shown = lines.slice(0, 2);
   if (lines.length > 2) shown[1] += "…";
-  return shown.map(line => { const letters = [...line]; return letters.length > width ? letters.slice(0, width - 1).join("") + "…" : line; });
+  return shown.map(line => [...line].length > width ? [...line].slice(0, width - 1).join("") + "…" : line);
 }
 
 class ConceptGraph {
   constructor(root, concepts, edges, onSelect) {
-    Object.assign(this, { root, concepts, onSelect, scale: 1, left: 0, top: 0, current: 0, selected: null });
+    Object.assign(this, { root, concepts, onSelect, scale: 1, left: 0, top: 0, current: 0 });
     this.prerequisites = concepts.map(() => []);
     this.dependants = concepts.map(() => []);
     const defs = svg("defs", {}, root);
-    const hatch = svg("pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, defs);
+    const tile = { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
+    const hatch = svg("pattern", tile, defs);
     svg("rect", { width: 7, height: 7, fill: "#eef0f2" }, hatch);
     svg("rect", { width: 2, height: 7, fill: "#cfd5db" }, hatch);
     for (const [id, fill] of [["arrow", "#8f9ba8"], ["arrow-on", "#1d2733"]]) {
-      const marker = svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, defs);
+      const size = { viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse" };
+      const marker = svg("marker", { id, ...size, orient: "auto" }, defs);
       svg("path", { d: "M0 0L8 4L0 8Z", fill }, marker);
     }
     this.world = svg("g", {}, root);
     const deep = Math.max(...concepts.map(c => c.x)) + 1, broad = Math.max(...concepts.map(c => c.y)) + 1;
-    this.down = deep * (BOX.width + GAPS.right[0]) > 3 * broad * (BOX.height + GAPS.right[1]); // long chains run down, or the map becomes a strip
+    // long chains run down, or the map becomes a strip
+    this.down = deep * (BOX.width + GAPS.right[0]) > 3 * broad * (BOX.height + GAPS.right[1]);
     const [layer, row] = this.down ? GAPS.down : GAPS.right;
     this.step = this.down ? [BOX.width + row, BOX.height + layer] : [BOX.width + layer, BOX.height + row];
     this.width = ((this.down ? broad : deep) - 1) * this.step[0] + BOX.width;
@@ -53,7 +56,8 @@ class ConceptGraph {
       return { from, to, line };
     });
     this.boxes = concepts.map((concept, i) => this.box(concept, i));
-    this.captions = svg("g", { "pointer-events": "none", "text-anchor": "middle", "font-weight": 650, fill: "#1d2733", stroke: "#ffffff", "paint-order": "stroke" }, this.world);
+    const halo = { fill: "#1d2733", stroke: "#ffffff", "paint-order": "stroke" };
+    this.captions = svg("g", { "pointer-events": "none", "text-anchor": "middle", "font-weight": 650, ...halo }, this.world);
     this.boxes[0].group.setAttribute("tabindex", 0);
     this.listen();
     this.highlight(null);
@@ -65,20 +69,23 @@ class ConceptGraph {
     return this.down ? [y * this.step[0], x * this.step[1]] : [x * this.step[0], y * this.step[1]];
   }
 
-  curve(from, to) {
-    const [x1, y1] = this.at(from), [x2, y2] = this.at(to), { width, height } = BOX;
+  curve(one, other) {
+    const [x1, y1] = this.at(one), [x2, y2] = this.at(other), { width, height } = BOX;
     if (this.down) {
       const bend = Math.max(26, Math.abs(y2 - y1 - height) * 0.45);
-      return `M${x1 + width / 2} ${y1 + height}C${x1 + width / 2} ${y1 + height + bend} ${x2 + width / 2} ${y2 - bend} ${x2 + width / 2} ${y2 - 1}`;
+      const from = x1 + width / 2, to = x2 + width / 2;
+      return `M${from} ${y1 + height}C${from} ${y1 + height + bend} ${to} ${y2 - bend} ${to} ${y2 - 1}`;
     }
-    const bend = Math.max(30, Math.abs(x2 - x1 - width) * 0.45);
-    return `M${x1 + width} ${y1 + height / 2}C${x1 + width + bend} ${y1 + height / 2} ${x2 - bend} ${y2 + height / 2} ${x2 - 1} ${y2 + height / 2}`;
+    const bend = Math.max(30, Math.abs(x2 - x1 - width) * 0.45), from = y1 + height / 2, to = y2 + height / 2;
+    return `M${x1 + width} ${from}C${x1 + width + bend} ${from} ${x2 - bend} ${to} ${x2 - 1} ${to}`;
   }
 
   box(concept, i) {
     const [x, y] = this.at(i);
-    const group = svg("g", { class: "node", transform: `translate(${x} ${y})`, tabindex: -1, role: "button", "data-i": i, cursor: "pointer" }, this.world);
-    const ring = svg("rect", { x: -4, y: -4, width: BOX.width + 8, height: BOX.height + 8, rx: 11, fill: "none", stroke: "#e0a100", "stroke-width": 0 }, group);
+    const role = { class: "node", tabindex: -1, role: "button", "data-i": i, cursor: "pointer" };
+    const group = svg("g", { ...role, transform: `translate(${x} ${y})` }, this.world);
+    const around = { x: -4, y: -4, width: BOX.width + 8, height: BOX.height + 8, rx: 11 };
+    const ring = svg("rect", { ...around, fill: "none", stroke: "#e0a100", "stroke-width": 0 }, group);
     const shape = svg("rect", { width: BOX.width, height: BOX.height, rx: 8 }, group);
     const label = svg("text", { "text-anchor": "middle", "font-size": 13.5, "pointer-events": "none" }, group);
     const lines = wrapped(concept.name);
@@ -104,7 +111,6 @@ class ConceptGraph {
   }
 
   highlight(i) {
-    this.selected = i;
     const near = i === null ? null : new Set([i, ...this.prerequisites[i], ...this.dependants[i]]);
     this.boxes.forEach(({ ring }, k) => ring.setAttribute("stroke-width", k === i ? 5 : near && near.has(k) ? 2.5 : 0));
     for (const { from, to, line } of this.lines) {
@@ -157,8 +163,9 @@ class ConceptGraph {
     const size = 13 / this.scale, taken = [];
     const middle = values => values.sort((a, b) => a - b)[values.length >> 1];
     for (const [topic, members] of [...topics].sort((a, b) => b[1].length - a[1].length)) {
-      const x = middle(members.map(i => this.at(i)[0])) + BOX.width / 2, y = middle(members.map(i => this.at(i)[1])), half = topic.length * size * 0.3;
-      if (taken.some(t => Math.abs(t.x - x) < t.half + half && Math.abs(t.y - y) < size * 1.5) || x < half || x + half > this.width) continue;
+      const x = middle(members.map(i => this.at(i)[0])) + BOX.width / 2, y = middle(members.map(i => this.at(i)[1]));
+      const half = topic.length * size * 0.3, covered = t => Math.abs(t.x - x) < t.half + half && Math.abs(t.y - y) < size * 1.5;
+      if (taken.some(covered) || x < half || x + half > this.width) continue;
       taken.push({ x, y, half });
       svg("text", { x, y: y + size * 0.3, "font-size": size, "stroke-width": size * 0.28 }, this.captions).textContent = topic;
     }
@@ -189,7 +196,8 @@ class ConceptGraph {
   // The first view: everything in a window of fitting height, unless a small graph would become unreadable; then its beginning.
   open() {
     const { width, height } = this.root.getBoundingClientRect();
-    if (width > 600) this.root.style.height = `${Math.round(Math.min(height, Math.max(460, this.height * Math.min(1.1, (width - 32) / this.width) + 48)))}px`;
+    const needed = this.height * Math.min(1.1, (width - 32) / this.width) + 48;
+    if (width > 600) this.root.style.height = `${Math.round(Math.min(height, Math.max(460, needed)))}px`;
     this.fit();
     if (!this.readable() && this.concepts.length <= 120) {
       this.scale = 0.7;
@@ -202,7 +210,10 @@ class ConceptGraph {
     const pointers = new Map();
     let moved = 0;
     const local = event => { const box = this.root.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-    this.root.addEventListener("wheel", event => { event.preventDefault(); this.zoom(Math.exp(-event.deltaY * 0.0015), ...local(event)); }, { passive: false });
+    this.root.addEventListener("wheel", event => {
+      event.preventDefault();
+      this.zoom(Math.exp(-event.deltaY * 0.0015), ...local(event));
+    }, { passive: false });
     this.root.addEventListener("pointerdown", event => { pointers.set(event.pointerId, local(event)); moved = 0; });
     this.root.addEventListener("pointermove", event => {
       const before = pointers.get(event.pointerId);
@@ -242,8 +253,10 @@ class ConceptGraph {
 
   // Along the arrows to a prerequisite or dependant; across them to the next concept of the layer.
   neighbour(i, key) {
-    const closest = list => list.length ? list.reduce((a, b) => Math.abs(this.concepts[b].y - this.concepts[i].y) < Math.abs(this.concepts[a].y - this.concepts[i].y) ? b : a) : i;
-    const [back, forth, before, after] = this.down ? ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"] : ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+    const away = k => Math.abs(this.concepts[k].y - this.concepts[i].y);
+    const closest = list => list.length ? list.reduce((a, b) => away(b) < away(a) ? b : a) : i;
+    const across = ["ArrowLeft", "ArrowRight"], upright = ["ArrowUp", "ArrowDown"];
+    const [back, forth, before, after] = this.down ? [...upright, ...across] : [...across, ...upright];
     if (key === back) return closest(this.prerequisites[i]);
     if (key === forth) return closest(this.dependants[i]);
     if (key !== before && key !== after) return null;

@@ -23,6 +23,7 @@ from edukit.reproducibility import replacing
 from edukit.schema import DataError
 
 RULES = {"target": 0.70, "fail": 0.60, "k": 10, "min_responses": 20, "stuck_level": 0.90, "interval": 0.95}
+SCRIPTS = ("gap_graph.js", "gap_cells.js", "gap_panels.js", "gap_page.js")
 SWEEPS = 24  # rounds of crossing reduction
 _HIDDEN = {"not enough data": 0, "suppressed": 1}  # how the page stores a cell without numbers
 _FORMULA = r"^('*[=+\-@\t\r])"  # a spreadsheet runs text that begins like this
@@ -59,14 +60,14 @@ def layers(concept_ids: Sequence[str], edges: Iterable[tuple[str, str]]) -> pd.D
     [0.0, 1.0, 2.0]
     """
     place = {concept: i for i, concept in enumerate(concept_ids)}
-    edges = [tuple(edge) for edge in edges]
-    unknown = [edge for edge in edges if edge[0] not in place or edge[1] not in place]
+    pairs = list(edges)
+    unknown = [pair for pair in pairs if pair[0] not in place or pair[1] not in place]
     if unknown:
         raise DataError(f"every prerequisite must be found in concepts; found {unknown[0]!r} and {len(unknown) - 1} more. "
                         "Add the concept or drop the edge.")
     parents: list[list[int]] = [[] for _ in concept_ids]
     children: list[list[int]] = [[] for _ in concept_ids]
-    for one, other in sorted({(place[a], place[b]) for a, b in edges if a != b}):
+    for one, other in sorted({(place[a], place[b]) for a, b in pairs if a != b}):
         parents[other].append(one)
         children[one].append(other)
     depth = _depths(parents, children)
@@ -191,7 +192,7 @@ def gap_page(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataF
 
     rules = {name: rules[name] for name in RULES}
     data = _page_data(gaps, concepts, prerequisites, rules)
-    script, css, page = "\n".join(map(_part, ("gap_graph.js", "gap_page.js"))), _part("gap_page.css"), _part("gap_page.html.jinja")
+    script, css, page = "\n".join(map(_part, SCRIPTS)), _part("gap_page.css"), _part("gap_page.html.jinja")
     return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(page).render(
         title=title, notes=list(notes), source=dict(source), rules=rules, classes=len(data["cohorts"]) > 1, css=css, script=script,
         data=_json({**data, "title": title}), policy=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())

@@ -49,7 +49,7 @@ class DKTNetwork(TracingNetwork):
         return self._read(self._run(steps)[:, :-1], steps)
 
     def loss(self, steps: Steps) -> tuple[Tensor, int]:
-        if not self.reconstruction and not self.waviness:
+        if not self.training or not (self.reconstruction or self.waviness):  # when to stop is decided by the next response alone
             return super().loss(steps)
         hidden, cross_entropy = self._run(steps), nn.functional.binary_cross_entropy_with_logits
         each = cross_entropy(self._read(hidden[:, :-1], steps), steps.correct, reduction="none")
@@ -109,7 +109,7 @@ class DKT(NetworkModel):
 
     def __init__(self, hidden: int = 100, embedding: int = 64, dropout: float = 0.2, item_bias: bool = True,
                  reconstruction: float = 0.0, waviness: float = 0.0, epochs: int = 20, patience: int = 3, batch_size: int = 64,
-                 learning_rate: float = 3e-3, valid_share: float = 0.1, device: str = "cpu", checkpoint_dir: str | None = None,
+                 learning_rate: float = 1e-2, valid_share: float = 0.1, device: str = "cpu", checkpoint_dir: str | None = None,
                  seed: int = 0) -> None:
         self.hidden, self.embedding, self.dropout, self.item_bias = hidden, embedding, dropout, item_bias
         self.reconstruction, self.waviness = reconstruction, waviness

@@ -47,7 +47,10 @@ def test_finished_write_replaces(tmp_path):
 
 
 def test_json_has_no_nan(tmp_path):
-    assert write_json(tmp_path / "a.json", {"x": float("nan"), "y": [np.float64(1.5), np.int64(2)]}).read_text() == '{\n  "x": null,\n  "y": [\n    1.5,\n    2\n  ]\n}\n'
+    assert (
+        write_json(tmp_path / "a.json", {"x": float("nan"), "y": [np.float64(1.5), np.int64(2)]}).read_text()
+        == '{\n  "x": null,\n  "y": [\n    1.5,\n    2\n  ]\n}\n'
+    )
 
 
 def test_bundled_folders_are_there_and_others_are_named():

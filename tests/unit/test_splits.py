@@ -14,13 +14,21 @@ from edukit.schema import DataError
 def log() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     learner = np.repeat(np.arange(100), rng.integers(1, 30, 100))
-    return pd.DataFrame({"learner_id": [f"l{i}" for i in learner], "item_id": [f"q{i}" for i in rng.integers(0, 20, len(learner))],
-                         "class_id": [f"c{i % 10}" for i in learner], "correct": rng.integers(0, 2, len(learner)),
-                         "timestamp": pd.date_range("2025-01-01", periods=len(learner), freq="h", tz="UTC"),
-                         "order": pd.Series(range(len(learner)), dtype="Int64")})
+    return pd.DataFrame(
+        {
+            "learner_id": [f"l{i}" for i in learner],
+            "item_id": [f"q{i}" for i in rng.integers(0, 20, len(learner))],
+            "class_id": [f"c{i % 10}" for i in learner],
+            "correct": rng.integers(0, 2, len(learner)),
+            "timestamp": pd.date_range("2025-01-01", periods=len(learner), freq="h", tz="UTC"),
+            "order": pd.Series(range(len(learner)), dtype="Int64"),
+        }
+    )
 
 
-@pytest.mark.parametrize(("maker", "column", "size"), [(splits.by_learner, "learner_id", 20), (splits.by_class, "class_id", 2), (splits.by_cold_item, "item_id", 4)])
+@pytest.mark.parametrize(
+    ("maker", "column", "size"), [(splits.by_learner, "learner_id", 20), (splits.by_class, "class_id", 2), (splits.by_cold_item, "item_id", 4)]
+)
 def test_whole_units_are_held_out_and_sizes_are_as_asked(log, maker, column, size):
     split = maker(log, seed=3)
     train, test = split.part(log, "train"), split.part(log, "test")

@@ -32,7 +32,9 @@ def test_missing_column_is_named_with_what_was_found():
 
 
 def test_duplicate_response_names_its_key():
-    assert "must hold each (learner_id, order) once; found a duplicate in 1 of 3 rows (first: row 2, learner_id=a, order=0)" in fault(responses(order=[0, 0, 0]))
+    assert "must hold each (learner_id, order) once; found a duplicate in 1 of 3 rows (first: row 2, learner_id=a, order=0)" in fault(
+        responses(order=[0, 0, 0])
+    )
     assert "(learner_id, item_id)" in fault(responses(item_id="x", order=None))
 
 

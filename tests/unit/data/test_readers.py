@@ -16,12 +16,14 @@ from edukit.data.school_csv import SchoolCsv, match_columns
 from edukit.schema import DataError, has_order
 from edukit.validation import validate_all
 
-EXERCISES = ("name,live,prerequisites,h_position,v_position,creation_date,seconds_per_fast_problem,pretty_display_name,short_display_name,topic,area\n"
-             "beta,TRUE,alpha,1,1,2012-10-11,9,乙,乙,t1,algebra\n"
-             "alpha,TRUE,,1,1,2012-10-11,9,甲,甲,t1,algebra\n"
-             "gamma,TRUE,\"alpha,beta\",1,1,2012-10-11,9,,,,\n"
-             "beta,FALSE,alpha,1,1,2012-10-12,9,乙,乙,t1,algebra\n"
-             "delta^n),TRUE,\"delta^n),gamma\",1,1,2012-10-11,9,丁,丁,t2,geometry\n")
+EXERCISES = (
+    "name,live,prerequisites,h_position,v_position,creation_date,seconds_per_fast_problem,pretty_display_name,short_display_name,topic,area\n"
+    "beta,TRUE,alpha,1,1,2012-10-11,9,乙,乙,t1,algebra\n"
+    "alpha,TRUE,,1,1,2012-10-11,9,甲,甲,t1,algebra\n"
+    'gamma,TRUE,"alpha,beta",1,1,2012-10-11,9,,,,\n'
+    "beta,FALSE,alpha,1,1,2012-10-12,9,乙,乙,t1,algebra\n"
+    'delta^n),TRUE,"delta^n),gamma",1,1,2012-10-11,9,丁,丁,t2,geometry\n'
+)
 
 
 @pytest.fixture
@@ -52,9 +54,17 @@ def test_junyi_joins_by_sorted_names_and_keeps_any_string(junyi):
     assert edges == {("beta", "alpha"), ("gamma", "alpha"), ("gamma", "beta"), ("delta^n)", "gamma")}
 
 
-@pytest.mark.parametrize(("content", "told"), [
-    ("", "found an empty file"), ("0,0,1\n0,1", "'0,1,' in 1 of 2 lines (first: line 2)"), ("0,99,1\n", "unknown item 99"), ("0,0,2\n", "found 2 in 1 of 1 rows"),
-    ("0,0,1\n0,0,1\n", "found a duplicate"), ("a,0,1\n", "three whole numbers")])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "found an empty file"),
+        ("0,0,1\n0,1", "'0,1,' in 1 of 2 lines (first: line 2)"),
+        ("0,99,1\n", "unknown item 99"),
+        ("0,0,2\n", "found 2 in 1 of 1 rows"),
+        ("0,0,1\n0,0,1\n", "found a duplicate"),
+        ("a,0,1\n", "three whole numbers"),
+    ],
+)
 def test_junyi_names_what_is_wrong_with_responses(junyi, content, told):
     (junyi / "response.csv").write_text(content)
     with pytest.raises(DataError) as error:
@@ -104,9 +114,11 @@ def test_akt_folds_a_response_repeated_per_concept_and_refuses_a_cut_file(tmp_pa
         read(Assistments2009(variant="akt", path=str(tmp_path)))
 
 
-RAW = ("order_id,user_id,problem_id,original,correct,skill_id,skill_name,hint_count,student_class_id,teacher_id,ms_first_response,answer_text\n"
-       "30,5,100,1,1,7,Área^n),0,11,3,4200,88\n10,5,100,1,0,7,Área^n),2,11,3,-5,x\n20,5,101,1,1,7,Área^n),0,11,3,10,\n20,5,101,1,1,8,,0,11,3,10,\n"
-       "40,5,102,0,1,7,Área^n),0,11,3,10,\n50,6,103,1,1,,,0,11,3,10,\n")
+RAW = (
+    "order_id,user_id,problem_id,original,correct,skill_id,skill_name,hint_count,student_class_id,teacher_id,ms_first_response,answer_text\n"
+    "30,5,100,1,1,7,Área^n),0,11,3,4200,88\n10,5,100,1,0,7,Área^n),2,11,3,-5,x\n20,5,101,1,1,7,Área^n),0,11,3,10,\n20,5,101,1,1,8,,0,11,3,10,\n"
+    "40,5,102,0,1,7,Área^n),0,11,3,10,\n50,6,103,1,1,,,0,11,3,10,\n"
+)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
@@ -121,7 +133,12 @@ def test_raw_folds_skills_drops_scaffolds_and_sorts_by_order_id(tmp_path, encodi
 
 
 def test_a_schools_csv_is_read_by_usual_names_and_says_when_order_is_unknown(tmp_path):
-    assert match_columns(["Student ID", "Question", "Score", "Class"]) == {"Student ID": "learner_id", "Question": "item_id", "Score": "correct", "Class": "class_id"}
+    assert match_columns(["Student ID", "Question", "Score", "Class"]) == {
+        "Student ID": "learner_id",
+        "Question": "item_id",
+        "Score": "correct",
+        "Class": "class_id",
+    }
     path = tmp_path / "ours.csv"
     path.write_text("Student ID;Question;Score;Class\nAnn;q1;1;7A\nAnn;q2;0;7A\n李;q1;yes;7B\n", encoding="utf-8")
     tables = read(SchoolCsv(path=str(path)))

@@ -1,0 +1,171 @@
+"""Experiments as a user runs them: real processes, a real tracking database, reports that hold what they promise."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from edukit.evaluation import RunReport, tracking
+from edukit.metrics import RECORD
+
+SMALL = ("data.classes=4", "data.learners_per_class=15", "draws=20")
+KEYS = {"experiment", "config", "seed", "data", "split", "metrics", "figures", "environment"}
+
+
+def command(place: Path, *words: str, **options) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "EDUKIT_OUTPUTS": str(place / "outputs")}
+    return subprocess.run([sys.executable, "-m", "edukit.cli", *words], cwd=place, env=environment, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("experiments")
+
+
+@pytest.fixture(scope="module", params=["trace", "learn_graph", "map_gaps"])
+def finished(request, place) -> tuple[RunReport, str]:
+    done = command(place, "run", request.param, *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return RunReport.read(Path(done.stdout.strip().split("\n")[-1])), done.stdout
+
+
+def test_report_holds_every_key_tidy_metrics_and_existing_files(finished):
+    report, said = finished
+    content = json.loads((report.folder / "run_report.json").read_text())
+    assert set(content) == KEYS and content["data"]["label"] == "synthetic"
+    assert all(set(m) == set(RECORD) for m in content["metrics"])
+    assert {"seconds", "peak_rss_mb"} <= {m["name"] for m in content["metrics"]}
+    assert all((report.folder / file).stat().st_size > 0 for file in content["figures"].values())
+    assert "the order of responses" in said and "it has" in said
+
+
+def test_the_run_is_tracked_with_parameters_metrics_and_files(finished, place):
+    report, _ = finished
+    runs = tracking.runs(place / "outputs" / "tracking")
+    mine = runs[runs["name"] == f"{report.experiment} synthetic"].iloc[-1]
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.tracking_uri(place / "outputs" / "tracking"))
+    run = client.get_run(mine["run_id"])
+    assert run.data.params["data._target_"] == "edukit.data.synthetic.Synthetic" and run.data.tags["data_fingerprint"] == report.data["fingerprint"]
+    kept = {f.path for f in client.list_artifacts(mine["run_id"])}
+    assert {"run_report.json", *report.figures.values()} <= kept
+    if report.experiment != "learn_graph":
+        assert {"split.parquet", "model.safetensors"} <= kept
+        assert run.data.metrics["auc/learner/Logistic"] == pytest.approx(report.value("auc", model="Logistic"))
+        assert set(pd.read_parquet(report.folder / "split.parquet")["part"]) == {"train", "test"}
+
+
+def test_numbers_stand_beside_the_floors_with_intervals(finished):
+    report, _ = finished
+    if report.experiment == "learn_graph":
+        ap, random = (report.value(n, model="conditional_success", split="covered") for n in ("ap", "random_ap"))
+        assert ap > 3 * random
+        return
+    table = report.table(name="auc", group=None)
+    assert (
+        set(table["model"]) == {"Logistic", "item_mean", "learner_mean"} and (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+    )
+    assert report.value("auc", model="Logistic") > max(report.value("auc", model=m) for m in ("item_mean", "learner_mean")) + 0.02
+    assert {"log_loss", "brier", "ece"} <= set(report.table()["name"])
+
+
+def test_python_gives_the_same_numbers_as_the_command_line(finished, tmp_path, monkeypatch):
+    report, _ = finished
+    monkeypatch.setenv("EDUKIT_OUTPUTS", str(tmp_path))
+    from edukit.experiments import recipe
+
+    again = recipe.start(report.experiment, *SMALL)
+    skipped = ("seconds", "peak_rss_mb")
+    mine, theirs = (
+        {(m["name"], m["split"], m["model"], m["group"], m["channel"]): m["value"] for m in r.metrics if m["name"] not in skipped} for r in (again, report)
+    )
+    assert mine.keys() == theirs.keys()
+    assert all(a == pytest.approx(theirs[k], abs=1e-12) or (a is None and theirs[k] is None) for k, a in mine.items() if a == a)
+
+
+def test_a_moved_tracking_folder_still_opens(finished, place, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(place / "outputs" / "tracking", moved)
+    found = tracking.runs(moved)
+    assert len(found) and found["artifacts"].str.startswith(moved.as_uri()).all()
+
+
+def test_a_sweep_is_one_parent_with_nested_runs(place):
+    done = command(place, "run", "trace", "-m", *SMALL, "seed=1,2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = tracking.runs(place / "outputs" / "tracking")
+    parents = runs.loc[runs["name"].str.startswith("sweep"), "run_id"]
+    assert len(parents) == 1 and (runs["parent"] == parents.iloc[0]).sum() == 2
+
+
+def test_show_last_and_lists(place):
+    RunReport("trace", {}, 0, {"label": "invented"}, {}, [], {}, {}).save(place / "outputs" / "trace" / "newest")
+    assert "trace on invented" in command(place, "show", "last").stdout
+    assert json.loads(command(place, "show", "last", "--json").stdout)["experiment"] == "trace"
+    listed = command(place, "experiments", "list").stdout
+    assert all(name in listed for name in ("trace", "learn_graph", "map_gaps"))
+    models = command(place, "models", "list").stdout.strip().split("\n")
+    assert {line.split()[0] for line in models} >= {"tracing=logistic", "tracing=irt", "tracing=dkt", "tracing=gkt", "graph=evidence", "gaps=gap_map"}
+    assert all(len(line.split()) > 3 for line in models)
+    assert {line.split()[0] for line in command(place, "data", "list").stdout.strip().split("\n")} >= {"synthetic", "junyi", "assistments2009", "school_csv"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("run", "nothing"), "experiment must be one of"),
+        (("run", "trace", "data=junyi", "data.path=/nowhere"), "needs junyi_Exercise_table.csv, response.csv in /nowhere"),
+        (("run", "trace", "split=diagonal"), "split must be one of"),
+        (("data", "check", "missing.csv"), "found no such file"),
+        (("data", "card", "nothing"), "No card, no load"),
+    ],
+)
+def test_bad_input_is_one_clear_error_without_a_traceback(place, words, told):
+    done = command(place, *words)
+    assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_school_csv_is_checked_and_mapped(place):
+    rows = [f"p{i},q{j},{(i * 7 + j * 3) % 3 > 0:d},7{'AB'[i % 2]},c{j % 4}" for i in range(40) for j in range(12)]
+    file = place / "ours.csv"
+    file.write_text("student,question,score,class,skill\n" + "\n".join(rows) + "\n")
+    checked = command(place, "data", "check", "ours.csv")
+    assert checked.returncode == 0 and "student" in checked.stdout and "no fault found" in checked.stdout and "order unknown" in checked.stdout
+    done = command(place, "run", "map_gaps", "data=school_csv", "data.path=ours.csv", "draws=20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = RunReport.read(Path(done.stdout.strip().split("\n")[-1]))
+    gaps = pd.read_csv(report.folder / "gap_map.csv")
+    assert gaps["class_id"].nunique() == 3 and "StaticIRT" in done.stdout and "no prerequisites" in done.stdout
+    text = (report.folder / "gap_map.html").read_text() + (report.folder / "gap_map.csv").read_text()
+    assert "p17" not in text
+
+
+def test_ctrl_c_leaves_nothing_half_written(tmp_path):
+    environment = {**os.environ, "EDUKIT_OUTPUTS": str(tmp_path / "outputs")}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "edukit.cli", "run", "trace", "draws=2000"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in running.stdout:
+        if line.startswith("fitting"):
+            break
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode in (130, -signal.SIGINT) and "nothing half-written" in told and "Traceback" not in told
+    left = [p for p in (tmp_path / "outputs").rglob("*") if p.is_file()]
+    assert left == []
