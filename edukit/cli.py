@@ -214,11 +214,12 @@ def lab() -> None:
 
 def main() -> None:
     """Entry point: an error of the house is one message and exit code 2."""
-    from edukit.schema import DataError
-
     try:
         app()
-    except DataError as error:
+    except Exception as error:
+        schema = sys.modules.get("edukit.schema")  # not imported here: it brings pandas, and `edukit --help` must not wait for that
+        if schema is None or not isinstance(error, schema.DataError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -71,7 +71,7 @@ def test_numbers_stand_beside_the_floors_with_intervals(finished):
         ap, random = (report.value(n, model="conditional_success", split="covered") for n in ("ap", "random_ap"))
         assert ap > 3 * random
         return
-    table = report.table(name="auc", group=None)
+    table = report.table(name="auc", group=None, channel=None)
     assert (
         set(table["model"]) == {"Logistic", "item_mean", "learner_mean"} and (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
     )

@@ -1,7 +1,7 @@
 """Figures for reports and notebooks: colour-blind safe, without a screen, and with hidden cells drawn as hidden.
 
-Every function returns a :class:`matplotlib.figure.Figure` that no global state knows of; :func:`save` writes it. matplotlib is
-imported when the first figure is drawn. Mastery is orange below the mark, blue above it and pale at it, as on the gap page.
+Every function returns a :class:`matplotlib.figure.Figure` that no global state knows of; :func:`save` writes it. matplotlib and
+seaborn are imported when the first figure is drawn. Mastery is orange below the mark, blue above it and pale at it, as on the gap page.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    import seaborn
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
+    with seaborn.axes_style("ticks"):
+        axes = list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
+    seaborn.despine(fig=figure)
     return figure, axes
 
 

@@ -299,6 +299,7 @@ class StaticIRT(_ItemModel):
 
     def save(self, path: Path) -> None:
         """Write the fitted model into one file."""
+        self._fitted()
         self._save(path, {"slopes": self.slopes, "item_spread": self.item_spread}, {})
 
     @classmethod
