@@ -23,33 +23,36 @@ def record(name: str, value: float | None, n: int | None = None, low: float | No
     return {**dict.fromkeys(RECORD), "name": name, "value": value, "low": low, "high": high, "n": n, **where}
 
 
-def auc(y: Array, p: Array) -> float:
+def auc(y: Array, p: Array, weight: Array | None = None) -> float:
     """Probability that a right response was ranked above a wrong one (ties half); NaN with one class only.
+
+    ``weight`` (N,) counts each row that often, here and in every score below.
 
     Examples
     --------
     >>> auc(np.array([0, 1, 1]), np.array([.1, .1, .9]))
     0.75
     """
-    from scipy.stats import rankdata
-
-    right = np.asarray(y) >= 0.5
-    positives, negatives = int(right.sum()), int((~right).sum())
-    if not positives or not negatives:
+    order = np.argsort(p, kind="stable")
+    ranked, right = np.asarray(p)[order], np.asarray(y)[order] >= 0.5
+    counted = np.ones(len(ranked)) if weight is None else np.asarray(weight, float)[order]
+    if not len(ranked):
         return float("nan")
-    ranks = rankdata(p)
-    return float((ranks[right].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    ties = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    positive, negative = np.add.reduceat(counted * right, ties), np.add.reduceat(counted * ~right, ties)
+    pairs = positive.sum() * negative.sum()
+    return float(positive @ (np.cumsum(negative) - negative / 2) / pairs) if pairs else float("nan")
 
 
-def log_loss(y: Array, p: Array) -> float:
+def log_loss(y: Array, p: Array, weight: Array | None = None) -> float:
     """Mean negative log-likelihood in nats; p is clipped to [1e-7, 1 - 1e-7]. Fractional y is allowed."""
     y, p = np.asarray(y, float), np.clip(np.asarray(p, float), 1e-7, 1 - 1e-7)
-    return float(-(y * np.log(p) + (1 - y) * np.log1p(-p)).mean())
+    return float(np.average(-(y * np.log(p) + (1 - y) * np.log1p(-p)), weights=weight))
 
 
-def brier(y: Array, p: Array) -> float:
+def brier(y: Array, p: Array, weight: Array | None = None) -> float:
     """Mean squared error of the probability (Brier, 1950, Monthly Weather Review)."""
-    return float(np.mean((np.asarray(y, float) - np.asarray(p, float)) ** 2))
+    return float(np.average((np.asarray(y, float) - np.asarray(p, float)) ** 2, weights=weight))
 
 
 def reliability(y: Array, p: Array, bins: int = 10) -> list[dict[str, float]]:
@@ -60,9 +63,12 @@ def reliability(y: Array, p: Array, bins: int = 10) -> list[dict[str, float]]:
             for b in range(bins) if (where == b).any()]
 
 
-def ece(y: Array, p: Array, bins: int = 10) -> float:
+def ece(y: Array, p: Array, weight: Array | None = None, bins: int = 10) -> float:
     """Expected calibration error: mean |observed - predicted| over equal-width bins, weighted by count (Naeini et al., 2015, AAAI)."""
-    return float(sum(b["n"] * abs(b["observed"] - b["predicted"]) for b in reliability(y, p, bins)) / len(y))
+    y, p = np.asarray(y, float), np.asarray(p, float)
+    counted = np.ones(len(p)) if weight is None else np.asarray(weight, float)
+    where = np.minimum((p * bins).astype(int), bins - 1)
+    return float(np.abs(np.bincount(where, counted * (y - p))).sum() / counted.sum())
 
 
 def average_precision(y: Array, score: Array) -> float:
@@ -79,44 +85,44 @@ def quadratic_weighted_kappa(a: Array, b: Array) -> float:
     return float(cohen_kappa_score(a, b, weights="quadratic"))
 
 
-SCORES: dict[str, Callable[[Array, Array], float]] = {"auc": auc, "log_loss": log_loss, "brier": brier, "ece": ece}
+Score = Callable[[Array, Array, Array], float]
+SCORES: dict[str, Callable[..., float]] = {"auc": auc, "log_loss": log_loss, "brier": brier, "ece": ece}
 
 
-def _resamples(units: Array, seed: int, draws: int) -> Iterator[Array]:
-    """Row positions of cohorts in which whole units (codes 0..U-1) were drawn with replacement."""
-    order = np.argsort(units, kind="stable")
-    starts = np.searchsorted(units[order], np.arange(int(units.max()) + 2))
-    rng = np.random.default_rng(seed)
+def _cohorts(units: Array, seed: int, draws: int) -> Iterator[Array]:
+    """How often each unit 0..U-1 is in a cohort of U units drawn with replacement."""
+    rng, size = np.random.default_rng(seed), int(units.max()) + 1
     for _ in range(draws):
-        chosen = rng.integers(0, len(starts) - 1, len(starts) - 1)
-        lengths = starts[chosen + 1] - starts[chosen]
-        yield order[np.repeat(starts[chosen] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())]
+        yield np.bincount(rng.integers(0, size, size), minlength=size)
 
 
-def bootstrap(y: Array, p: Array, units: Array, score: Callable[[Array, Array], float], seed: int = 0, draws: int = 200,
-              level: float = 0.95) -> tuple[float, float]:
+def bootstrap(y: Array, p: Array, units: Array, score: Score, seed: int = 0, draws: int = 200, level: float = 0.95) -> tuple[float, float]:
     """Percentile interval of a score when whole units (learners) are drawn again.
 
     Parameters
     ----------
     units : (N,) integer codes 0..U-1, the learner of each row.
+    score : called as ``score(y, p, weight)``.
 
     References
     ----------
     Efron (1979), Annals of Statistics; the cluster bootstrap of Field and Welsh (2007), JRSS B.
     """
-    found = [score(y[rows], p[rows]) for rows in _resamples(units, seed, draws)]
+    order = np.argsort(p, kind="stable")  # sorted once, so that a score that ranks finds its rows in order in every draw
+    y, p, units = y[order], p[order], units[order]
+    found = [score(y, p, counts[units]) for counts in _cohorts(units, seed, draws)]
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2]) if np.isfinite(found).any() else (np.nan, np.nan)
     return float(low), float(high)
 
 
-def paired_bootstrap(y: Array, p: Array, q: Array, units: Array, score: Callable[[Array, Array], float], seed: int = 0,
-                     draws: int = 200) -> dict[str, float]:
+def paired_bootstrap(y: Array, p: Array, q: Array, units: Array, score: Score, seed: int = 0, draws: int = 200) -> dict[str, float]:
     """Difference score(p) - score(q) on the same rows, its 95 % interval, and a two-sided p-value; learners are drawn again."""
-    found = np.array([score(y[rows], p[rows]) - score(y[rows], q[rows]) for rows in _resamples(units, seed, draws)])
+    one, other = ((y[order], v[order], units[order]) for v in (p, q) for order in [np.argsort(v, kind="stable")])
+    found = np.array([score(*one[:2], counts[one[2]]) - score(*other[:2], counts[other[2]]) for counts in _cohorts(units, seed, draws)])
     low, high = np.quantile(found, [0.025, 0.975])
     tail = (1 + min((found <= 0).sum(), (found >= 0).sum())) / (1 + draws)
-    return {"difference": score(y, p) - score(y, q), "low": float(low), "high": float(high), "p_value": float(min(1.0, 2 * tail))}
+    every = np.ones(len(y))
+    return {"difference": score(y, p, every) - score(y, q, every), "low": float(low), "high": float(high), "p_value": float(min(1.0, 2 * tail))}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -23,6 +23,13 @@ def test_scores_agree_with_scikit_learn(sample):
     assert metrics.brier(y, p) == pytest.approx(brier_score_loss(y, p))
 
 
+def test_a_weight_counts_a_row_that_often(sample):
+    y, p = sample
+    times = np.random.default_rng(4).integers(0, 4, len(y))
+    for score in metrics.SCORES.values():
+        assert score(y, p, times) == pytest.approx(score(np.repeat(y, times), np.repeat(p, times)))
+
+
 def test_random_answers_score_half_and_one_class_scores_nothing():
     rng = np.random.default_rng(1)
     assert abs(metrics.auc(rng.integers(0, 2, 20_000), rng.random(20_000)) - 0.5) < 0.02
@@ -40,7 +47,7 @@ def test_cluster_bootstrap_is_wider_than_a_row_bootstrap_where_learners_differ()
     units = np.repeat(np.arange(60), 40)
     y = (rng.random(2400) < np.repeat(rng.beta(1, 1, 60), 40)).astype(float)
     p = np.full(2400, 0.5)
-    narrow, wide = (np.diff(metrics.bootstrap(y, p, u, lambda a, _: a.mean()))[0] for u in (np.arange(2400), units))
+    narrow, wide = (np.diff(metrics.bootstrap(y, p, u, lambda a, _, w: np.average(a, weights=w)))[0] for u in (np.arange(2400), units))
     assert wide > 2 * narrow
 
 
@@ -49,7 +56,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         y = (rng.random(300) < 0.7).astype(float)
-        low, high = metrics.bootstrap(y, y, np.arange(300), lambda a, _: a.mean(), seed=seed)
+        low, high = metrics.bootstrap(y, y, np.arange(300), lambda a, _, w: np.average(a, weights=w), seed=seed)
         hits += low <= 0.7 <= high
     assert 51 <= hits <= 60
 
