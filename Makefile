@@ -47,7 +47,7 @@ demo: $(INSTALLED) ## find the gaps of an invented cohort of learners; prints wh
 	@$(BIN)/edukit run map_gaps
 
 test: $(INSTALLED) ## run the quick tests (minutes); browser tests skip where there is no Chromium
-	$(PYTEST) -n 2 -m 'not realdata and not wheel and not notebook'
+	$(PYTEST) -n 2 --dist loadfile -m "not realdata and not wheel and not notebook"
 
 lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .

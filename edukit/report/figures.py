@@ -141,7 +141,7 @@ def reliability(y: Sequence[float] | np.ndarray, p: Sequence[float] | np.ndarray
     top.vlines(table["predicted"], centre - reach, centre + reach, color=BLUE, linewidth=2, label="95 % interval")
     top.plot(table["predicted"], share, "o", color=BLUE, label="observed share")
     top.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share correct")
-    top.set_title(f"Reliability: ECE {metrics.ece(y, p, bins):.3f}, n = {len(y):,}")
+    top.set_title(f"Reliability: ECE {metrics.ece(y, p, bins=bins):.3f}, n = {len(y):,}")
     top.legend(frameon=False, fontsize=9)
     below.bar(table["predicted"], n, width=0.8 / bins, color=GREY)
     below.set(xlabel="predicted probability", ylabel="answers")
