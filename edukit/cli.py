@@ -194,7 +194,8 @@ def ui(port: Annotated[int, typer.Option(help="port on this machine")] = 5000) -
     page = f"http://127.0.0.1:{port}/#/experiments/{ids[0]}/runs" if ids else f"http://127.0.0.1:{port}"
     typer.echo(f"tracked runs of {root}: {page}   (Ctrl-C ends it)")
     sys.stdout.flush()  # what is printed before the process is replaced
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri(root), "--host", "127.0.0.1", "--port", str(port)])
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri(root), "--host", "127.0.0.1",
+                              "--port", str(port), "--workers", "1"])
 
 
 @app.command()
