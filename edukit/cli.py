@@ -192,7 +192,8 @@ def ui(port: Annotated[int, typer.Option(help="port on this machine")] = 5000) -
     root = _tracking()
     ids = experiment_ids(root)
     page = f"http://127.0.0.1:{port}/#/experiments/{ids[0]}/runs" if ids else f"http://127.0.0.1:{port}"
-    typer.echo(f"tracked runs of {root}: {page}   (Ctrl-C ends it)")
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # its background jobs are not used, and double the start
+    typer.echo(f"tracked runs of {root}: {page}   (starts in half a minute; Ctrl-C ends it)")
     sys.stdout.flush()  # what is printed before the process is replaced
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri(root), "--host", "127.0.0.1",
                               "--port", str(port), "--workers", "1"])
