@@ -95,14 +95,14 @@ class RunReport:
 
 
 def latest(root: Path) -> Path:
-    """The newest ``run_report.json`` under a folder of outputs.
+    """The newest ``ROOT/experiment/run/run_report.json`` of a folder of outputs; copies kept by the tracking lie deeper and do not count.
 
     Raises
     ------
     DataError
         Where there is none yet.
     """
-    found = sorted(Path(root).rglob(FILE), key=lambda p: p.stat().st_mtime) if Path(root).is_dir() else []
+    found = sorted(Path(root).glob(f"*/*/{FILE}"), key=lambda p: p.stat().st_mtime) if Path(root).is_dir() else []
     if not found:
         raise DataError(f"{root} must hold a run; found none. Run an experiment first: edukit run map_gaps.")
     return found[-1]

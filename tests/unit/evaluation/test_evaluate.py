@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from edukit.evaluation import RunReport, evaluate
+from edukit.evaluation.run_report import latest
 from edukit.schema import DataError
 
 
@@ -86,3 +87,12 @@ def test_a_report_comes_back_as_it_was_and_finds_one_metric(tmp_path):
     (tmp_path / "run_report.json").write_text("{")
     with pytest.raises(DataError, match="must be a run report"):
         RunReport.read(tmp_path)
+
+
+def test_the_latest_run_is_found_and_not_its_tracked_copy(tmp_path):
+    with pytest.raises(DataError, match="must hold a run; found none"):
+        latest(tmp_path)
+    report = RunReport("trace", {}, 0, {"label": "x"}, {}, [], {}, {})
+    mine = report.save(tmp_path / "trace" / "2026-01-01")
+    report.save(tmp_path / "tracking" / "artifacts" / "trace" / "1" / "artifacts")
+    assert latest(tmp_path) == mine
