@@ -27,7 +27,6 @@ from edukit.reproducibility import bundled, code_fingerprint, draw_seed, environ
 from edukit.schema import DataError
 
 CONF = str(bundled("conf").resolve())
-SPLITS = ("auto", "published", "learner", "class", "cold_item", "time", "cells")
 MEANING = {"order": "the order of responses", "classes": "classes", "q_matrix": "which item assesses which concept", "graph": "prerequisites",
            "options": "the option chosen", "several_items_per_concept": "several items per concept"}
 WITHOUT = {"order": "learning over time, first attempts", "classes": "a row per class (one cohort `all`)", "q_matrix": "anything per concept",
@@ -109,7 +108,7 @@ def make_split(data: LearningData, kind: str, seed: int) -> splits.Split:
         "class": lambda: splits.by_class(log, seed), "cold_item": lambda: splits.by_cold_item(log, seed),
         "time": lambda: splits.by_time(log), "cells": lambda: splits.cells(log, seed)}
     if kind not in makers:
-        raise DataError(f"split must be one of {', '.join(SPLITS)}; found {kind}")
+        raise DataError(f"split must be one of auto, {', '.join(makers)}; found {kind}")
     return makers[kind]()
 
 
