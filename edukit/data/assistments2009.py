@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from edukit.data.loader import find_raw, read_text_table
+from edukit.data.loader import check_variant, find_raw
+from edukit.formats.delimited import read_text_table
 from edukit.schema import DataError
 
 _LPP = ("preprocessed_data_train.csv", "preprocessed_data_test.csv", "q_mat.npz")
@@ -34,6 +35,7 @@ class Assistments2009:
     """
 
     name: ClassVar[str] = "assistments2009"
+    variants: ClassVar[tuple[str, ...]] = ("lpp", "akt", "raw")
     variant: str = "lpp"
     path: str | None = None
     file: str = "skill_builder_data.csv"
@@ -42,8 +44,7 @@ class Assistments2009:
     def raw_dir(self) -> Path:
         """Folder with the publisher's files."""
         places = {"lpp": ("assistments2009/lpp", _LPP), "akt": ("assistments2009/akt", _AKT), "raw": ("assistments2009", (self.file,))}
-        if self.variant not in places:
-            raise DataError(f"data.variant of assistments2009 must be one of {', '.join(places)}; found {self.variant}")
+        check_variant(self.name, self.variant, self.variants)
         return find_raw(self.name, places[self.variant][0], self.path, places[self.variant][1])
 
     def files(self, raw_dir: Path) -> list[Path]:

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from edukit.data.loader import find_raw, read_text_table
+from edukit.data.loader import check_variant, find_raw
+from edukit.formats.delimited import read_text_table
 from edukit.schema import DataError
 
 EXERCISES, RESPONSES = "junyi_Exercise_table.csv", "response.csv"
@@ -30,13 +31,13 @@ class Junyi:
     """
 
     name: ClassVar[str] = "junyi"
+    variants: ClassVar[tuple[str, ...]] = ("cut10k",)
     variant: str = "cut10k"
     path: str | None = None
 
     def raw_dir(self) -> Path:
         """Folder with the publisher's files."""
-        if self.variant != "cut10k":
-            raise DataError(f"data.variant of junyi must be cut10k; found {self.variant}")
+        check_variant(self.name, self.variant, self.variants)
         return find_raw(self.name, "junyi", self.path, (EXERCISES, RESPONSES))
 
     def files(self, raw_dir: Path) -> list[Path]:

@@ -1,11 +1,11 @@
-"""What a loader returns, where raw files are looked for, and how they are read with errors a person can act on."""
+"""What a loader returns, and where raw files are looked for."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -75,34 +75,7 @@ def find_raw(name: str, folder: str, path: str | None, needed: tuple[str, ...]) 
     return place
 
 
-def read_text_table(path: Path, encodings: tuple[str, ...] = ("utf-8-sig",), **options: Any) -> pd.DataFrame:
-    """Read a delimited text file with pandas; every failure becomes one clear error.
-
-    Parameters
-    ----------
-    path : the file.
-    encodings : tried in this order.
-    **options : handed to :func:`pandas.read_csv`.
-
-    Raises
-    ------
-    DataError
-        For an empty file, a wrong encoding, or rows that do not fit the header (the first offending line is named).
-    """
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} must hold rows; found an empty file (0 bytes). Obtain it again, or check that it was saved.")
-    trouble: UnicodeError | None = None
-    for encoding in encodings:
-        try:
-            return pd.read_csv(path, encoding=encoding, **options)
-        except UnicodeError as error:
-            trouble = error
-        except pd.errors.EmptyDataError:
-            raise DataError(f"{path} must hold rows; found none. Obtain it again.") from None
-        except (pd.errors.ParserError, ValueError) as error:
-            raise DataError(f"{path} must be a well-formed table; found {str(error).strip().removeprefix('Error tokenizing data. ')}. "
-                            "The file may be truncated or saved with another separator: obtain it again.") from None
-    byte = trouble.object[trouble.start] if isinstance(trouble, UnicodeDecodeError) else 0
-    at = trouble.start if isinstance(trouble, UnicodeDecodeError) else 0
-    raise DataError(f"{path} must be encoded as {' or '.join(encodings)}; found byte 0x{byte:02x} at position {at:,}. "
-                    "Save the file as UTF-8 and try again.")
+def check_variant(name: str, variant: str, offered: tuple[str, ...]) -> None:
+    """Raise DataError unless ``variant`` is one that the loader offers."""
+    if variant not in offered:
+        raise DataError(f"data.variant of {name} must be one of {', '.join(offered)}; found {variant}")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from edukit.data.loader import read_text_table
+from edukit.formats.delimited import read_text_table
 from edukit.schema import DataError
 
 # What schools and platforms call the columns, beside the schema's own names.

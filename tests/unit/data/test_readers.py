@@ -83,8 +83,8 @@ def test_wrong_encoding_missing_column_and_missing_file_are_named(junyi):
     table.unlink()
     with pytest.raises(DataError, match="edukit data card junyi"):
         read(Junyi(path=str(junyi)))
-    with pytest.raises(DataError, match="variant of junyi must be cut10k"):
-        Junyi(variant="full").raw_dir()
+    with pytest.raises(DataError, match="variant of junyi must be one of"):
+        Junyi(variant="other").raw_dir()
 
 
 def test_lpp_is_one_row_per_response_in_order_with_the_publishers_parts(lpp):
