@@ -38,7 +38,7 @@ class Column:
 class Table:
     """One table: what a row is, its columns, the columns that identify a row, and whether it is open.
 
-    An ``open`` table may carry further columns (learner attributes); every other table refuses a column it
+    An ``open`` table may carry further columns (learner attributes, features of pairs); every other table refuses a column it
     does not know, so that a typo is found by name and sensitive attributes cannot slip in.
     """
 
@@ -114,6 +114,16 @@ _DECLARED = (
         _optional("agreement", "number", "agreement of the annotators", low=-1, high=1),
         _optional("votes", "count", "number of annotators", low=0),
     ), key=("concept_id", "requires_id", "domain")),
+    Table("pair_features", "numbers that the publisher gives for one ordered pair of concepts, a column each", (
+        _CONCEPT, _id("requires_id", "the candidate prerequisite"), _optional("domain", "text", "subject"),
+    ), key=("concept_id", "requires_id", "domain"), open=True),
+    Table("effects", "one measured effect of a lesson on a later question", (
+        _id("concept_id", "the concept that was tested"), _id("requires_id", "the concept that was taught"),
+        Column("kind", "text", "which measure"), Column("effect", "number", "its value; larger = more was gained", nullable=True),
+        _optional("low", "number", "lower end of the 95 % interval"), _optional("high", "number", "upper end"),
+        _optional("n_treated", "count", "learners who were taught it", low=0), _optional("n_control", "count", "learners who were not", low=0),
+        _optional("level", "number", "year group"), _optional("control", "text", "what the others were taught; ids separated by a bar"),
+    ), key=("concept_id", "requires_id", "kind", "level", "control")),
     Table("documents", "one course, lecture or page", (
         _id("document_id", "the document"), Column("text", "text", "its words"), _optional("title", "text", "its title"),
         _optional("level", "number", "level of study"),
@@ -249,7 +259,8 @@ REFERENCES = (
     ("interactions", "item_id", "q_matrix", "item_id"), ("q_matrix", "concept_id", "concepts", "concept_id"),
     ("q_matrix", "item_id", "items", "item_id"), ("prerequisites", "concept_id", "concepts", "concept_id"),
     ("prerequisites", "requires_id", "concepts", "concept_id"), ("concept_pairs", "concept_id", "concepts", "concept_id"),
-    ("concept_pairs", "requires_id", "concepts", "concept_id"), ("submissions", "assessment_id", "assessments", "assessment_id"),
+    ("concept_pairs", "requires_id", "concepts", "concept_id"), ("effects", "concept_id", "concepts", "concept_id"),
+    ("effects", "requires_id", "concepts", "concept_id"), ("submissions", "assessment_id", "assessments", "assessment_id"),
     ("answers", "question_id", "questions", "question_id"),
 )
 
