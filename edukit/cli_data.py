@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,10 +21,14 @@ def configs(group: str = "") -> list[Path]:
     return [p for p in sorted((bundled("conf") / group).glob("*.yaml")) if p.stem != "config"]
 
 
+def _target(yaml: Path) -> str:
+    """Dotted name of the class that a config builds."""
+    return next((line.split(":", 1)[1].strip() for line in yaml.read_text(encoding="utf-8").splitlines() if line.startswith("_target_:")), "")
+
+
 def about(yaml: Path) -> str:
     """First sentence of the class that a config builds, read from its source so that nothing heavy is imported."""
-    target = next((line.split(":", 1)[1].strip() for line in yaml.read_text(encoding="utf-8").splitlines() if line.startswith("_target_:")), "")
-    module, _, name = target.rpartition(".")
+    module, _, name = _target(yaml).rpartition(".")
     source = Path(__file__).parent.parent.joinpath(*module.split(".")).with_suffix(".py")
     tree = ast.parse(source.read_text(encoding="utf-8")) if source.is_file() else ast.Module([], [])
     found = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
@@ -44,16 +51,26 @@ def _loader(name: str, *overrides: str) -> Any:
 
 @data_app.command("list")
 def data_list() -> None:
-    """Every data set: what it is, and whether its files are here."""
-    from edukit.schema import DataError
+    """Every data set: what it is, whether its files are here, and its variants."""
+    import dataclasses
 
     for path in configs("data"):
-        try:
-            _loader(path.stem).raw_dir()
-            state = "ready"
-        except DataError:
-            state = "file needed"
-        typer.echo(f"{path.stem:<18}{state:<13}{about(path)}")
+        loader = _loader(path.stem)
+        variants = getattr(loader, "variants", ())
+        states = {v: _state(dataclasses.replace(loader, variant=v)) for v in variants} or {"": _state(loader)}
+        typer.echo(f"{path.stem:<22}{'ready' if 'ready' in states.values() else 'file needed':<13}{about(path)}")
+        if len(variants) > 1:
+            typer.echo(f"{'':<22}variants: {', '.join(f'{v} ({state})' for v, state in states.items())}")
+
+
+def _state(loader: Any) -> str:
+    from edukit.schema import DataError
+
+    try:
+        loader.raw_dir()
+    except DataError:
+        return "file needed"
+    return "ready"
 
 
 @data_app.command("card")
@@ -67,40 +84,134 @@ def data_card(name: str) -> None:
     Console().print(Markdown(render(load_card(name))))
 
 
+def _labelled(label: str) -> tuple[str, str]:
+    """Data set and variant that a label such as ``junyi_cut10k`` names; a data set alone means its first variant."""
+    from edukit.schema import DataError
+
+    known: dict[str, tuple[str, str]] = {}
+    for yaml in configs("data"):
+        module, _, kind = _target(yaml).rpartition(".")
+        variants = getattr(getattr(importlib.import_module(module), kind), "variants", ("",))
+        known |= {f"{yaml.stem}_{variant}".rstrip("_"): (yaml.stem, variant) for variant in variants} | {yaml.stem: (yaml.stem, variants[0])}
+    if label not in known:
+        raise DataError(f"LABEL must be a data set, or a data set and its variant: {', '.join(known)}; found {label}")
+    return known[label]
+
+
+@data_app.command("fetch")
+def data_fetch(
+    label: Annotated[str, typer.Argument(help="data set, or data set and variant: junyi_cut10k")],
+    agree: Annotated[bool, typer.Option("--agree", help="agree to the terms without being asked, for scripts")] = False,
+    to: Annotated[str | None, typer.Option(metavar="FOLDER", help="folder of raw files, in place of EDUKIT_DATA")] = None,
+) -> None:
+    """Obtain raw files: downloads what is open once you agree to its terms, and says for the rest which file to get where."""
+    from edukit.data.card import load_card
+    from edukit.data.fetch import describe, how_to_obtain, obtain, plan, raw_root
+    from edukit.data.loader import data_root
+    from edukit.schema import DataError
+
+    name, variant = _labelled(label)
+    wanted = plan(load_card(name), variant, raw_root(to))
+    if not wanted.files:
+        typer.echo(f"{wanted.label} needs no file from elsewhere. {wanted.card.sections.get('How to obtain', '')}")
+        return
+    typer.echo(describe(wanted))
+    if wanted.to_fetch and not agree:
+        if not sys.stdin.isatty():
+            raise DataError("to download, you must agree to the terms above; found no terminal to ask on. Give --agree if you do. Nothing was written.")
+        if not typer.confirm("Do you agree to these terms? Then the files are downloaded"):
+            typer.echo("nothing was downloaded")
+            raise typer.Exit(1)
+    try:
+        obtain(wanted)
+    except KeyboardInterrupt:
+        typer.echo("stopped; what came is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    if wanted.to_ask:
+        typer.echo(how_to_obtain(wanted))
+        raise typer.Exit(2)
+    typer.echo(f"  ready     edukit data check {wanted.label}; in a run data={name}" + (f" data.variant={variant}" if variant else ""))
+    if wanted.root != data_root():
+        typer.echo(f"  note      set EDUKIT_DATA={wanted.root}, so that they are found")
+
+
 @data_app.command("check")
-def data_check(name_or_file: Annotated[str, typer.Argument(metavar="NAME-or-FILE")]) -> None:
-    """Read a data set, or a csv of your own, afresh; report every fault, or what it holds and allows."""
+def data_check(
+    name_or_file: Annotated[str, typer.Argument(metavar="NAME-or-FILE", help="a data set (with its variant: junyi_cut10k), or a file of your own")],
+    kind: Annotated[str, typer.Option(help="what your file is, where it is not recognised")] = "auto",
+    sheet: Annotated[str | None, typer.Option(help="sheet of your workbook")] = None,
+    q_matrix: Annotated[str | None, typer.Option(help="your file of items and concepts")] = None,
+    graph: Annotated[str | None, typer.Option(help="your file of prerequisites")] = None,
+) -> None:
+    """Read a data set, or a file of your own, afresh: report every fault, or what it holds, what is doubtful and what is missing."""
+    import dataclasses
+
     from edukit.data.store import check
 
-    own = Path(name_or_file).suffix != "" or Path(name_or_file).is_file()
-    loader = _loader("school_csv", f"data.path='{name_or_file}'") if own else _loader(name_or_file)
-    if own:
-        import pandas as pd
+    names = [p.stem for p in configs("data")]
+    if name_or_file not in names and (Path(name_or_file).suffix or Path(name_or_file).exists()):
+        _check_own({"path": name_or_file, "kind": kind, "sheet": sheet, "q_matrix": q_matrix, "graph": graph})
+        return
+    name, variant = _labelled(name_or_file) if any(name_or_file.startswith(f"{n}_") for n in names) else (name_or_file, "")
+    loader = _loader(name)
+    loader = dataclasses.replace(loader, variant=variant) if variant else loader
+    _describe(name, check(loader))
+    typer.echo("no fault found")
 
-        from edukit.data.school_csv import match_columns
 
-        loader.raw_dir()
-        found = [str(c) for c in pd.read_csv(name_or_file, nrows=0, sep=None, engine="python", encoding="utf-8-sig", encoding_errors="replace").columns] \
-            if Path(name_or_file).stat().st_size else []
-        matched = match_columns(found)
-        for column in found:
-            typer.echo(f"  {column:<24} -> {matched.get(column, '(not used)')}")
-    tables = check(loader)
+def _check_own(given: dict[str, str | None]) -> None:
+    """What a school's own file is taken for, its faults or its profile, and the command that comes next."""
+    import shlex
+
+    from edukit.data.school_csv import SchoolCsv
+    from edukit.validation import validate_all
+
+    loader = SchoolCsv(**given)  # type: ignore[arg-type]
+    loader.raw_dir()
+    typer.echo(f"read as      {loader.recognised()}" + ("" if loader.kind != "auto" else "   (recognised; --kind says otherwise)"))
+    columns = loader.columns()
+    for column, meaning, sure in columns[:30]:
+        typer.echo(f"  {column:<24} -> {meaning or '(not used)'}{f'   ({sure})' if sure else ''}")
+    if len(columns) > 30:
+        typer.echo(f"  and {len(columns) - 30:,} more columns, the last of them {columns[-1][0]} -> {columns[-1][1] or '(not used)'}")
+    tables = validate_all(loader.read(lambda line: typer.echo(f"note         {line}")), source="data_cards/school_csv.md")
+    _describe(loader.name, tables)
+    typer.echo("no fault found")
+    if "interactions" in tables:
+        options = [f"data.{field}={_quoted(value)}" for field, value in given.items() if value and value != "auto"]
+        typer.echo("next:\nedukit run map_gaps data=school_csv " + " ".join(map(shlex.quote, options)))
+
+
+def _quoted(value: str) -> str:
+    """A value as an override of Hydra takes it."""
+    import re
+
+    return value if re.fullmatch(r"[\w./-]+", value, re.ASCII) else "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
+
+
+def _describe(name: str, tables: dict[str, Any]) -> None:
+    """Print what validated tables hold, what is doubtful, and what is missing."""
+    import pandas as pd
+
+    from edukit.data.card import load_card
+    from edukit.data.loader import LearningData
+    from edukit.data.profile import missing, profile
+
     for table, rows in tables.items():
         typer.echo(f"{table:<16}{len(rows):>10,} rows   {', '.join(rows.columns)}")
-    log = tables.get("interactions")
-    if log is not None:
-        typer.echo(f"learners {log['learner_id'].nunique():,}, items {log['item_id'].nunique():,}, correct {log['correct'].mean():.3f}, "
-                   f"order {'known' if log['order'].notna().all() else 'unknown'}")
-    typer.echo("no fault found")
+    if "interactions" in tables:
+        data = LearningData(name, "", tables, load_card(name), "")
+        in_memory = isinstance(tables["interactions"], pd.DataFrame)
+        counted = "" if in_memory else "responses    {responses:,} of {learners:,} learners to {items:,} items; correct {correct:.3f}".format(**data.counts())
+        typer.echo("\n".join([*(profile(tables).lines() if in_memory else [counted]), *missing(data.allows())]))
 
 
 @data_app.command("where")
 def data_where() -> None:
     """Where raw files are looked for, and where prepared tables are kept."""
-    from edukit.data.loader import data_root
+    from edukit.data.fetch import raw_root
     from edukit.reproducibility import cache_dir
 
-    typer.echo(f"raw files        {data_root() or 'EDUKIT_DATA is not set'}")
+    typer.echo(f"raw files        {raw_root()}" + ("" if os.environ.get("EDUKIT_DATA") else "   (EDUKIT_DATA is not set)"))
     typer.echo(f"prepared tables  {cache_dir() / 'data'}")
     typer.echo(f"pseudonym key    {cache_dir() / 'pseudonym.key'}")

@@ -108,6 +108,9 @@ _DECLARED = (
         _optional("channel", "text", "expert, responses, exposure, text, context or fusion"),
         _optional("agreement", "number", "agreement of the annotators", low=-1, high=1),
     ), key=("concept_id", "requires_id", "source")),
+    Table("concept_tree", "one concept that lies under another (a heading, not a prerequisite)", (
+        _CONCEPT, _id("parent_id", "the concept it lies under"), _optional("order", "count", "place under the parent", low=0),
+    ), key=("concept_id", "parent_id")),
     Table("concept_pairs", "one judged pair of concepts", (
         _CONCEPT, _id("requires_id", "the candidate prerequisite"), _share("label", "1 = is a prerequisite"),
         _optional("origin", "text", "annotated, reversed, closure or random"), _optional("domain", "text", "subject"),
@@ -133,6 +136,13 @@ _DECLARED = (
         _optional("type", "text", "requires or links"),
     )),
     Table("learners", "one learner with the attributes kept apart from every model", (_LEARNER,), key=("learner_id",), open=True),
+    Table("runs", "one run of a course", (
+        *_MODULE, _optional("length_days", "number", "its length", low=0),
+    ), key=("module_id", "presentation")),
+    Table("sites", "one page of an online course", (
+        _id("resource_id", "the page"), *_MODULE, Column("kind", "text", "kind of page"),
+        _optional("week_from", "number", "first week it is meant for"), _optional("week_to", "number", "last week"),
+    ), key=("resource_id",)),
     Table("enrolments", "one learner in one run of a course", (
         _LEARNER, *_MODULE, _optional("registered_day", "number", "day of registration"),
         _optional("unregistered_day", "number", "day of withdrawal"), _optional("final_result", "text", "outcome"),
@@ -232,6 +242,43 @@ _DECLARED = (
         _optional("context", "text", "reasons that cannot"), _optional("counterfactual", "text", "what would change it"),
         _optional("module_id", "id", "the course"), _optional("presentation", "text", "which run"),
     ), key=("learner_id", "cutoff_day", "module_id", "presentation")),
+    Table("absence_runs", "one run of consecutive school days that a learner missed", (
+        _LEARNER, Column("start", "time", "first day missed"), Column("end", "time", "last day missed"),
+        Column("days", "count", "school days missed", low=1), _share("excused", "share of them that were excused"),
+        Column("ongoing", "flag", "reaches the last school day recorded for the class"), _CLASS,
+    ), key=("learner_id", "start")),
+    Table("attendance_summary", "one learner's attendance over the days that were recorded", (
+        _LEARNER, Column("days", "count", "school days recorded", low=1), _share("absent", "share of days away, excused or not"),
+        _share("absent_low", "lower end of the 95 % interval"), _share("absent_high", "upper end"),
+        _share("unexcused", "share of days away without excuse"), Column("longest_run", "count", "longest absence run, school days", low=0),
+        _optional("late", "number", "share of the days attended that began late", low=0, high=1),
+        _optional("minutes_late", "number", "mean minutes late, over late days with minutes", low=0),
+        _optional("change", "number", "attendance of the last half of the days minus that of the first half", low=-1, high=1),
+        _optional("slope", "number", "change of attendance per four weeks"), _optional("slope_low", "number", "lower end of the 95 % interval"),
+        _optional("slope_high", "number", "upper end"),
+    ), key=("learner_id",)),
+    Table("weekday_absence", "one learner and one weekday", (
+        _LEARNER, Column("weekday", "count", "0 = Monday", low=0, high=6), Column("days", "count", "such days recorded", low=1),
+        Column("absent", "count", "of them missed", low=0), _optional("elsewhere", "number", "share missed on the other weekdays", low=0, high=1),
+        _optional("p", "number", "chance of as many or more, were no weekday special", low=0, high=1),
+        _optional("p_adjusted", "number", "the same, corrected for the number of weekdays", low=0, high=1),
+    ), key=("learner_id", "weekday")),
+    Table("sessions", "one learner's stretch of work without a long break", (
+        _LEARNER, Column("session", "count", "which session of the learner, from 0", low=0), Column("start", "time", "first sign of work"),
+        Column("end", "time", "last action"), Column("actions", "count", "actions logged", low=1),
+        Column("duration_s", "number", "seconds from start to end", low=0), Column("pauses", "count", "pauses taken", low=0),
+        Column("idle_s", "number", "seconds of the pauses", low=0), Column("on_task_s", "number", "duration less idle seconds", low=0),
+    ), key=("learner_id", "session")),
+    Table("behaviour", "how one response came about, from what was logged up to then", (
+        _LEARNER, _ITEM, Column("timestamp", "time", "when the response was given"),
+        Column("session", "count", "which session of the learner, from 0", low=0),
+        _optional("order", "count", "position in the learner's history", low=0),
+        _optional("idle_s", "number", "seconds without action before it; missing for the first of a session", low=0),
+        _optional("pause", "flag", "whether those seconds were a pause"),
+        _optional("hesitation", "number", "log of response time over the item's median until then"),
+        _optional("hints", "count", "hints asked for", low=0), _optional("answer_changes", "count", "times the answer was changed", low=0),
+        _optional("response_changed", "flag", "differs from the learner's previous response to the item"),
+    )),
     Table("recommendations", "one suggested next step", (
         _LEARNER, _CONCEPT, Column("rank", "count", "1 = first", low=1), _optional("item_id", "id", "the item"),
         _optional("resource_id", "id", "the resource"), _optional("score", "number", "the policy's value"),
@@ -258,7 +305,9 @@ TABLES: dict[str, Table] = {t.name: t for t in _DECLARED}
 REFERENCES = (
     ("interactions", "item_id", "q_matrix", "item_id"), ("q_matrix", "concept_id", "concepts", "concept_id"),
     ("q_matrix", "item_id", "items", "item_id"), ("prerequisites", "concept_id", "concepts", "concept_id"),
-    ("prerequisites", "requires_id", "concepts", "concept_id"), ("concept_pairs", "concept_id", "concepts", "concept_id"),
+    ("prerequisites", "requires_id", "concepts", "concept_id"),
+    ("concept_tree", "concept_id", "concepts", "concept_id"), ("concept_tree", "parent_id", "concepts", "concept_id"),
+    ("concept_pairs", "concept_id", "concepts", "concept_id"),
     ("concept_pairs", "requires_id", "concepts", "concept_id"), ("effects", "concept_id", "concepts", "concept_id"),
     ("effects", "requires_id", "concepts", "concept_id"), ("submissions", "assessment_id", "assessments", "assessment_id"),
     ("answers", "question_id", "questions", "question_id"),

@@ -5,7 +5,8 @@ pandera is imported the first time a table is checked, so that importing this mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,11 +41,12 @@ def _coerce(values: pd.Series, kind: str) -> tuple[pd.Series, pd.Series]:
     return found, bad
 
 
-_WANTED = {"id": "be a non-empty id", "text": "be text", "number": "be a number", "count": "be a whole number",
+WANTED = {"id": "be a non-empty id", "text": "be text", "number": "be a number", "count": "be a whole number",
            "flag": "be true or false", "time": "be a date or a time"}
 
 
-def _bounds(column: Column) -> str:
+def bounds(column: Column) -> str:
+    """What the declared range or values of a column ask for, in words."""
     if column.values:
         return f"be one of {', '.join(column.values)}"
     if column.low is not None and column.high is not None:
@@ -52,11 +54,35 @@ def _bounds(column: Column) -> str:
     return f"be at least {column.low:g}" if column.low is not None else f"be at most {column.high:g}"
 
 
+def fault(place: str, wanted: str, found: Any, bad: int, rows: int, first: int) -> str:
+    """One fault in the words of the house: ``found`` is the first offender, in row ``first`` (from 1), of ``bad`` in ``rows`` rows."""
+    shown = "nothing" if pd.isna(found) else repr(found) if isinstance(found, str) else f"{found:g}" if isinstance(found, float) else str(found)
+    return f"{place} must {wanted}; found {shown} in {bad:,} of {rows:,} rows (first: row {first:,})"
+
+
 def _fault(place: str, wanted: str, values: pd.Series, bad: np.ndarray) -> str:
     rows = np.flatnonzero(bad)
-    found = values.iloc[rows[0]]
-    found = "nothing" if pd.isna(found) else repr(found) if isinstance(found, str) else f"{found:g}" if isinstance(found, float) else str(found)
-    return f"{place} must {wanted}; found {found} in {len(rows):,} of {len(values):,} rows (first: row {rows[0] + 1:,})"
+    return fault(place, wanted, values.iloc[rows[0]], len(rows), len(values), int(rows[0]) + 1)
+
+
+def shape_faults(name: str, columns: Sequence[str], rows: int) -> list[str]:
+    """Faults that need no value: columns that are absent or unknown, and no row at all."""
+    declared, faults = TABLES[name], []
+    absent = [c.name for c in declared.columns if c.required and c.name not in columns]
+    if absent:
+        faults.append(f"{name} must have the column{'s' * (len(absent) > 1)} {', '.join(absent)}; found {', '.join(map(str, columns)) or 'no column'}")
+    unknown = [str(c) for c in columns if c not in declared.names]
+    if unknown and not declared.open:
+        faults.append(f"{name} has no column {', '.join(unknown)}; it may hold {', '.join(declared.names)} "
+                      "(learner attributes belong in `learners`)")
+    return [*faults, f"{name} must have at least one row; found none"] if not rows else faults
+
+
+def refuse(faults: Sequence[str], source: str | None) -> None:
+    """Raise DataError with all faults of a table, where there is one."""
+    if faults:
+        more = f"\n(and {len(faults) - FAULTS_SHOWN} more faults)" if len(faults) > FAULTS_SHOWN else ""
+        raise DataError("\n".join(f"{f}.{f' See {source}.' if source else ''}" for f in faults[:FAULTS_SHOWN]) + more)
 
 
 def validate(table: pd.DataFrame, name: str, source: str | None = None) -> pd.DataFrame:
@@ -80,17 +106,8 @@ def validate(table: pd.DataFrame, name: str, source: str | None = None) -> pd.Da
     import pandera.pandas as pa
 
     declared = TABLES[name]
-    where = f" See {source}." if source else ""
-    faults: list[str] = []
-    absent = [c.name for c in declared.columns if c.required and c.name not in table]
-    if absent:
-        faults.append(f"{name} must have the column{'s' * (len(absent) > 1)} {', '.join(absent)}; found {', '.join(map(str, table.columns)) or 'no column'}")
+    faults = shape_faults(name, table.columns, len(table))
     unknown = [str(c) for c in table.columns if c not in declared.names]
-    if unknown and not declared.open:
-        faults.append(f"{name} has no column {', '.join(unknown)}; it may hold {', '.join(declared.names)} "
-                      "(learner attributes belong in `learners`)")
-    if not len(table):
-        faults.append(f"{name} must have at least one row; found none")
     raw = table.reset_index(drop=True)
     clean: dict[str, pd.Series] = {}
     checks: dict[str, pa.Column] = {}
@@ -99,7 +116,7 @@ def validate(table: pd.DataFrame, name: str, source: str | None = None) -> pd.Da
             continue
         values, bad = _coerce(raw[column.name], column.kind)
         if bad.any():
-            faults.append(_fault(f"{name}.{column.name}", _WANTED[column.kind], raw[column.name], bad.to_numpy(bool)))
+            faults.append(_fault(f"{name}.{column.name}", WANTED[column.kind], raw[column.name], bad.to_numpy(bool)))
         missing = raw[column.name].isna().to_numpy()
         if missing.any() and not column.nullable:
             faults.append(_fault(f"{name}.{column.name}", "not be missing", raw[column.name], missing))
@@ -124,7 +141,7 @@ def validate(table: pd.DataFrame, name: str, source: str | None = None) -> pd.Da
             if len(rows):
                 bad = np.zeros(len(result), bool)
                 bad[rows] = True
-                faults.append(_fault(f"{name}.{column.name}", _bounds(column), result[column.name], bad))
+                faults.append(_fault(f"{name}.{column.name}", bounds(column), result[column.name], bad))
     if name == "interactions" and "order" in result:
         gaps = result["order"].isna()
         if gaps.any() and not gaps.all():
@@ -137,9 +154,7 @@ def validate(table: pd.DataFrame, name: str, source: str | None = None) -> pd.Da
             shown = ", ".join(f"{c}={result[c].iloc[row]}" for c in key)
             faults.append(f"{name} must hold each ({', '.join(key)}) once; found a duplicate in {int(twice.sum()):,} of {len(result):,} rows "
                           f"(first: row {row + 1:,}, {shown})")
-    if faults:
-        more = f"\n(and {len(faults) - FAULTS_SHOWN} more faults)" if len(faults) > FAULTS_SHOWN else ""
-        raise DataError("\n".join(f"{f}.{where}" for f in faults[:FAULTS_SHOWN]) + more)
+    refuse(faults, source)
     return result
 
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -14,12 +17,51 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from edukit.reproducibility import environment
+from edukit.schema import DataError
 
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 Runs = Annotated[int, typer.Option(help="runs behind each median")]
+
+PYKT = "https://github.com/pykt-team/pykt-toolkit, commit f766468f1d3083f737e5fde22a17a08de0d52552"
+
+_OURS = """
+import time
+import pandera.pandas, pyarrow.parquet, networkx
+from edukit.data import store
+from edukit.data.assistments2009 import Assistments2009
+from edukit.graph.concept_graph import ConceptGraph
+from edukit.tracing.sequences import Vocabulary, encode
+at = [time.process_time()]
+data = store.load(Assistments2009(variant="akt"))
+at.append(time.process_time())
+log = data["interactions"]
+histories = encode(log, Vocabulary.build(log, ConceptGraph.from_tables(data["concepts"], None, data["q_matrix"])))
+at.append(time.process_time())
+parts = {"raw to checked tables in parquet": at[1] - at[0], "tables to sequences": at[2] - at[1]}
+told = f"{len(log):,} responses of {len(histories):,} learners"
+"""
+
+_THEIRS = """
+import time
+from pykt.preprocess import process_raw_data
+from pykt.preprocess.split_datasets import main as by_concept
+at = [time.process_time()]
+folder, text = process_raw_data("assist2009", {"assist2009": "data/assist2009/rows.csv"})
+at.append(time.process_time())
+by_concept(folder, text, "assist2009", "data_config.json", 3, 200, 5)
+at.append(time.process_time())
+parts = {"raw to data.txt": at[1] - at[0], "data.txt to sequences": at[2] - at[1]}
+told = "rows as they are, one per concept"
+"""
+
+_TELL = """
+import json, sys
+print(json.dumps({"imports": at[0], "work": at[-1] - at[0], "whole": time.process_time(), "parts": parts, "told": told}), file=sys.stderr)
+"""
 
 
 def _shown(name: str, seconds: list[float]) -> None:
@@ -76,6 +118,62 @@ def classroom(runs: Runs = 3) -> None:
     gaps = _measure("gap map", lambda: GapMap().map(mastery, log, tables["q_matrix"]), runs)
     with tempfile.TemporaryDirectory() as place:
         _measure("gap page", lambda: gap_page.write(Path(place) / "map.html", gaps, tables["concepts"], graph.prerequisites, "bench", [], {}), runs)
+
+
+def _fresh(python: str, program: str, place: Path, path: Path) -> dict[str, Any]:
+    """CPU-seconds (user and system) that one program took in a fresh process, as it told at its end."""
+    ran = subprocess.run([python, "-c", program + _TELL], cwd=place, capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": str(path), "PYTHONPYCACHEPREFIX": str(place / "compiled"), "PYTHONDONTWRITEBYTECODE": "",
+                              "OMP_NUM_THREADS": "1", "EDUKIT_CACHE": str(place / "cache")})
+    if ran.returncode:
+        raise DataError(f"{python} must run the preparation; found {ran.stderr.strip().splitlines()[-1]}. Install what it misses.")
+    shutil.rmtree(place / "cache", ignore_errors=True)
+    return json.loads(ran.stderr.strip().splitlines()[-1])
+
+
+@app.command()
+def prepare(pykt: Annotated[Path | None, typer.Option(help=f"folder with pyKT to compare with ({PYKT})")] = None,
+            pykt_python: Annotated[str, typer.Option(help="Python that can import pyKT")] = sys.executable, runs: Runs = 3) -> None:
+    """ASSISTments 2009 (akt) from raw files to sequences, in CPU-seconds of fresh processes, in turn with pyKT on the same 325,589 rows.
+
+    Ours: read, check, pseudonymise, write parquet, encode. pyKT's: its csv reader, then its split and its training, test and window sequences by
+    concept (its second pass, by question, is left out). Imports are shown apart; a first run of each is not counted.
+    """
+    from edukit.data.assistments2009 import Assistments2009, four_lines
+    from edukit.data.loader import data_root
+
+    loader = Assistments2009(variant="akt")
+    raw = loader.raw_dir()
+    programs = {"edukit": (sys.executable, _OURS, Path(__file__).resolve().parents[1])}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        os.environ["EDUKIT_DATA"] = str(data_root())
+        if pykt:
+            if not (pykt / "pykt" / "preprocess").is_dir():
+                raise typer.BadParameter(f"--pykt must be a folder with pyKT; found no {pykt / 'pykt' / 'preprocess'}. Clone {PYKT}.")
+            rows = [four_lines(file) for file in loader.files(raw) if file.suffix == ".csv"]
+            (place / "data" / "assist2009").mkdir(parents=True)
+            names = {"learner_id": "user_id", "item_id": "problem_id", "concept_id": "skill_id"}
+            log = pd.concat(rows, ignore_index=True).rename(columns=names)
+            log.set_axis(log.index + 10**7).rename_axis("order_id").to_csv(place / "data" / "assist2009" / "rows.csv")  # sorted as text, so of one width
+            (place / "data_config.json").write_text("{}")
+            programs["pyKT"] = (pykt_python, _THEIRS, pykt.resolve())
+        found: dict[str, list[dict]] = {name: [] for name in programs}
+        for run in range(runs + 1):
+            for name, (python, program, path) in programs.items():
+                told = _fresh(python, program, place, path)
+                if run:  # the first compiles the modules
+                    found[name].append(told)
+        for name, told in found.items():
+            typer.echo(f"{name}: {told[0]['told']}; CPU-seconds")
+            for part in ("work", *told[0]["parts"]):
+                _shown(f"  {part}", [t["work"] if part == "work" else t["parts"][part] for t in told])
+            _shown("  imports", [t["imports"] for t in told])
+            _shown("  work and imports", [t["whole"] for t in told])
+        if pykt:
+            for part, words in (("work", "without imports"), ("whole", "with imports")):
+                share = [ours[part] / theirs[part] for ours, theirs in zip(found["edukit"], found["pyKT"], strict=True)]
+                typer.echo(f"edukit / pyKT {words}: {statistics.median(share):.3f}   ({min(share):.3f} to {max(share):.3f}, {runs} pairs)")
 
 
 @app.callback(invoke_without_command=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from edukit import splits
 from edukit.data import LearningData
+from edukit.data.interaction_store import InteractionStore
+from edukit.data.profile import MEANING, WITHOUT
 from edukit.data.store import load
 from edukit.evaluation import RunReport, tracking
 from edukit.graph.sources import Expert, NoGraph
@@ -27,10 +31,7 @@ from edukit.reproducibility import bundled, code_fingerprint, draw_seed, environ
 from edukit.schema import DataError
 
 CONF = str(bundled("conf").resolve())
-MEANING = {"order": "the order of responses", "classes": "classes", "q_matrix": "which item assesses which concept", "graph": "prerequisites",
-           "options": "the option chosen", "several_items_per_concept": "several items per concept"}
-WITHOUT = {"order": "learning over time, first attempts", "classes": "a row per class (one cohort `all`)", "q_matrix": "anything per concept",
-           "graph": "the order of concepts", "options": "which wrong option was chosen", "several_items_per_concept": "causes (one item: no cause)"}
+NEEDED = 4  # times the size of a table that an experiment on it takes in memory
 
 
 def say(line: str) -> None:
@@ -114,19 +115,52 @@ def make_split(data: LearningData, kind: str, seed: int) -> splits.Split:
 
 def describe(data: LearningData) -> None:
     """Say what the data holds and allows, and what will therefore be left out."""
-    log, allows = data["interactions"], data.allows()
+    counts, allows = data.counts(), data.allows()
     concepts = data.tables["concepts"]["concept_id"].nunique() if "concepts" in data.tables else 0
-    say(f"data {data.label}: {len(log):,} responses, {log['learner_id'].nunique():,} learners, {log['item_id'].nunique():,} items answered, "
-        f"{concepts:,} concepts, correct {log['correct'].mean():.3f}")
+    say(f"data {data.label}: {counts['responses']:,} responses, {counts['learners']:,} learners, {counts['items']:,} items answered, "
+        f"{concepts:,} concepts, correct {counts['correct']:.3f}")
     say("  it has      " + "; ".join(MEANING[k] for k, there in allows.items() if there))
     if missing := [k for k, there in allows.items() if not there]:
         say("  it lacks    " + "; ".join(MEANING[k] for k in missing))
         say("  left out    " + "; ".join(WITHOUT[k] for k in missing))
 
 
+def in_memory(data: LearningData) -> LearningData:
+    """The data with every log that stays on disk as a table, where the memory that is free now is enough for an experiment on it.
+
+    Raises
+    ------
+    DataError
+        Naming how many learners would fit, where it is not.
+    """
+    stores = {name: log for name, log in data.tables.items() if isinstance(log, InteractionStore)}
+    needed, free = NEEDED * sum(log.bytes_in_memory for log in stores.values()), free_memory()
+    if needed > free:
+        learners = max(log.learners for log in stores.values())
+        fewer = max(int(float(f"{learners * free / needed / 2:.1g}")), 1)
+        raise DataError(f"data {data.label} must fit into memory here; found {', '.join(f'{name} of {len(log):,} rows' for name, log in stores.items())}, "
+                        f"which needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB free. Draw some of its {learners:,} learners: learners={fewer}.")
+    return replace(data, tables={name: log.to_frame() if name in stores else log for name, log in data.tables.items()}) if stores else data
+
+
+def free_memory() -> float:
+    """Bytes of memory that programs can have now: what Linux tells, elsewhere the memory of the machine, infinite where it is not told."""
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1]
+        return 1024 * float(told.split()[0])
+    except (OSError, IndexError):
+        names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+        return float(math.prod(os.sysconf(name) for name in names)) if hasattr(os, "sysconf") else math.inf
+
+
 @contextmanager
-def open_run(cfg: DictConfig) -> Iterator[Run]:
+def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
     """Open a run, and close it: everything lands in one folder that appears whole or not at all, then in the tracking.
+
+    Parameters
+    ----------
+    cfg : the config of the experiment.
+    batches : whether the experiment reads a log that stays on disk as it is; otherwise it is made a table, or refused where it does not fit.
 
     Yields
     ------
@@ -141,6 +175,11 @@ def open_run(cfg: DictConfig) -> Iterator[Run]:
     OmegaConf.resolve(cfg)
     data = load(instantiate(cfg.data), say)
     describe(data)
+    if cfg.learners is not None:
+        data = data.sample(cfg.learners, int(cfg.seed))
+        say(f"  drawn       {data.counts()['learners']:,} learners with {data.counts()['responses']:,} responses")
+    elif not batches:
+        data = in_memory(data)
     place = _free(Path(cfg.paths.outputs) / cfg.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
     with replacing(place) as folder:
         folder.mkdir()
@@ -149,9 +188,8 @@ def open_run(cfg: DictConfig) -> Iterator[Run]:
         ended = int(time.time() * 1000)
         usage = {"seconds": (ended - started) / 1000, "peak_rss_mb": _peak_memory_mb()}
         run.metrics += [record(name, round(value, 2)) for name, value in usage.items()]
-        tables = data.tables
         about = {"name": data.name, "variant": data.variant, "label": data.label, "fingerprint": data.fingerprint, "allows": data.allows(),
-                 "rows": {name: len(table) for name, table in tables.items()}, "learners": int(tables["interactions"]["learner_id"].nunique())}
+                 "rows": {name: len(table) for name, table in data.tables.items()}, "learners": data.counts()["learners"]}
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
         run.report = RunReport(cfg.experiment, resolved, run.seed, about, run.split, run.metrics, run.figures,
                                {**environment(), "code": code_fingerprint()}, folder=place)

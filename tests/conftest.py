@@ -76,6 +76,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDUKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("EDUKIT_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data_home")))  # raw files that a developer has fetched are not found
         patch.delenv("EDUKIT_TRACKING", raising=False)
         patch.setenv("MPLBACKEND", "Agg")
         yield

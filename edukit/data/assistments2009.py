@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from edukit.data.loader import check_variant, find_raw
-from edukit.formats.delimited import read_text_table
+from edukit.formats.delimited import need, read_text_table
 from edukit.schema import DataError
 
 _LPP = ("preprocessed_data_train.csv", "preprocessed_data_test.csv", "q_mat.npz")
@@ -61,11 +61,11 @@ class Assistments2009:
         parts = {}
         for part, file in (("train", _LPP[0]), ("test", _LPP[1])):
             parts[part] = read_text_table(raw_dir / file, sep="\t")
-            if absent := [c for c in ("user_id", "item_id", "correct") if c not in parts[part]]:
-                raise DataError(f"{raw_dir / file} must have the columns {', '.join(absent)}; found {', '.join(parts[part].columns)}.")
+            need(raw_dir / file, parts[part], ("user_id", "item_id", "correct"))
         log = pd.concat(parts.values(), ignore_index=True)
         try:
-            matrix = load_npz(raw_dir / _LPP[2]).tocoo()
+            with (raw_dir / _LPP[2]).open("rb") as stream:
+                matrix = load_npz(stream).tocoo()
         except Exception as error:  # a zip may fail in many ways; all of them mean the file is not what it should be
             raise DataError(f"{raw_dir / _LPP[2]} must be a sparse item x concept matrix; found {error}. Obtain it again.") from None
         q = pd.DataFrame({"item_id": matrix.row, "concept_id": matrix.col}).sort_values(["item_id", "concept_id"])
@@ -75,48 +75,32 @@ class Assistments2009:
         return {"interactions": interactions, "q_matrix": q, "concepts": _numbered(q["concept_id"]), "learners": learners}
 
     def _akt(self, raw_dir: Path) -> dict[str, pd.DataFrame]:
-        frames = []
-        for file in _AKT[:5]:
-            lines = [line.rstrip("\r") for line in (raw_dir / file).read_text(encoding="utf-8-sig").split("\n")]
-            while lines and not lines[-1].strip():
-                lines.pop()
-            if not lines or len(lines) % 4:
-                raise DataError(f"{raw_dir / file} must hold lines in groups of four (learner, questions, concepts, answers); found {len(lines):,} "
-                                "lines. The file may be truncated: obtain it again.")
-            for at in range(0, len(lines), 4):
-                columns = [[v for v in line.split(",") if v] for line in lines[at + 1:at + 4]]
-                if len({len(c) for c in columns}) != 1:
-                    raise DataError(f"{raw_dir / file} must give a learner as many concepts and answers as questions; found "
-                                    f"{', '.join(str(len(c)) for c in columns)} (first: line {at + 1:,}). The file may be truncated: obtain it again.")
-                frames.append((lines[at].split(",")[0], *columns))
-        length = [len(f[1]) for f in frames]
-        log = pd.DataFrame({"learner_id": np.repeat([f[0] for f in frames], length),
-                            **{c: np.concatenate([f[i] for f in frames]) for i, c in ((1, "item_id"), (2, "concept_id"), (3, "correct"))}})
-        concepts = json.loads((raw_dir / "skill.json").read_text(encoding="utf-8"))
+        log = pd.concat([four_lines(raw_dir / file) for file in _AKT[:5]], ignore_index=True)
+        learner, item, concept, correct = (pd.factorize(log[c])[0] for c in ("learner_id", "item_id", "concept_id", "correct"))
+        differs = (np.diff(learner) != 0) | (np.diff(item) != 0) | (np.diff(correct) != 0)
+        run = np.concatenate([[0], np.cumsum(differs)])  # rows in a row that differ in nothing but the concept
+        again = pd.Series(concept).groupby(run * (concept.max() + 1) + concept).cumcount()  # a concept met again begins another response
+        first = ~pd.Series(run * (int(again.max()) + 1) + again).duplicated().to_numpy()
+        kept = log.loc[first, ["learner_id", "item_id", "correct"]].assign(order=pd.Series(learner[first]).groupby(learner[first]).cumcount().to_numpy())
         q = log[["item_id", "concept_id"]].drop_duplicates()
-        same = (log[["learner_id", "item_id", "correct"]] == log[["learner_id", "item_id", "correct"]].shift()).all(axis=1)
-        together = (~same).cumsum()  # rows in a row that differ in nothing but the concept; a concept met again begins another response
-        response = log.groupby([together, "concept_id"]).cumcount()
-        kept = log.loc[~pd.DataFrame({"run": together, "response": response}).duplicated(), ["learner_id", "item_id", "correct"]]
-        named = pd.DataFrame({"concept_id": [str(k) for k in concepts.values()], "name": list(concepts)})
-        return {"interactions": kept.assign(order=kept.groupby("learner_id").cumcount()), "q_matrix": q,
-                "concepts": named[named["concept_id"].isin(q["concept_id"])]}
+        names = _skills(raw_dir / "skill.json")
+        return {"interactions": kept, "q_matrix": q, "concepts": names[names["concept_id"].isin(q["concept_id"].unique())]}
 
     def _raw(self, raw_dir: Path) -> dict[str, pd.DataFrame]:
         path = raw_dir / self.file
         log = read_text_table(path, encodings=("utf-8-sig", "latin-1"), low_memory=False)
         log.columns = [c.removeprefix("ï»¿") for c in log.columns]
-        wanted = ["order_id", "user_id", "problem_id", "original", "correct", "skill_id", "skill_name"]
-        if absent := [c for c in wanted if c not in log]:
-            raise DataError(f"{path} must have the columns {', '.join(absent)}; found {', '.join(log.columns)}.")
+        need(path, log, ("order_id", "user_id", "problem_id", "original", "correct", "skill_id", "skill_name"))
         if not self.scaffolds:
             log = log[log["original"] == 1]
         log = log.sort_values(["user_id", "order_id"], kind="stable")
-        skill = log["skill_id"].astype("Int64").astype("str").mask(log["skill_id"].isna(), "unnamed")
-        q = pd.DataFrame({"item_id": log["problem_id"], "concept_id": skill}).drop_duplicates()
+        skill = (log["skill_id"].astype("Int64") if pd.api.types.is_numeric_dtype(log["skill_id"]) else log["skill_id"]).astype("str")
+        skill = skill.mask(log["skill_id"].isna(), "unnamed")
+        q = pd.DataFrame({"item_id": log["problem_id"], "concept_id": skill.str.split("_")}).explode("concept_id").drop_duplicates()
         tagged = q.groupby("item_id")["concept_id"].transform("nunique") > 1
         q = q[~((q["concept_id"] == "unnamed") & tagged)]
-        names = pd.DataFrame({"concept_id": skill, "name": log["skill_name"]}).sort_values("name", na_position="last").drop_duplicates("concept_id")
+        named = pd.DataFrame({"concept_id": skill, "name": log["skill_name"]}).dropna().drop_duplicates("concept_id").set_index("concept_id")["name"]
+        concepts = pd.DataFrame({"concept_id": sorted(q["concept_id"].unique())})
         once = log.drop_duplicates("order_id")
         optional = {"hint_count": "hints", "student_class_id": "class_id", "teacher_id": "teacher_id", "sequence_id": "content_id"}
         table = pd.DataFrame({"learner_id": once["user_id"], "item_id": once["problem_id"], "correct": once["correct"],
@@ -126,7 +110,42 @@ class Assistments2009:
             table["response_time_s"] = once["ms_first_response"].clip(lower=0) / 1000
         if "answer_text" in once:
             table["response"] = once["answer_text"]
-        return {"interactions": table, "q_matrix": q, "concepts": names.assign(name=names["name"].fillna(names["concept_id"]))}
+        return {"interactions": table, "q_matrix": q,
+                "concepts": concepts.assign(name=concepts["concept_id"].map(named).fillna(concepts["concept_id"]))}
+
+
+def four_lines(path: Path) -> pd.DataFrame:
+    """Rows (learner_id, item_id, concept_id, correct) of a file of lines in groups of four: learner, questions, concepts, answers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} must be encoded as utf-8; found byte 0x{error.object[error.start]:02x} at position {error.start:,}. "
+                        "Obtain it again.") from None
+    if len(lines) < 4 or len(lines) % 4:
+        raise DataError(f"{path} must hold lines in groups of four (learner, questions, concepts, answers); found {len(lines):,} "
+                        "lines. The file may be truncated: obtain it again.")
+    cells = [pc.split_pattern(pc.utf8_trim(pa.array(lines[part::4]), ", \r"), ",") for part in range(4)]
+    length = np.stack([pc.list_value_length(column).to_numpy() for column in cells[1:]])
+    if (uneven := (length != length[0]).any(axis=0)).any():
+        first = int(np.argmax(uneven))
+        raise DataError(f"{path} must give a learner as many concepts and answers as questions; found {', '.join(map(str, length[:, first]))} "
+                        f"(first: line {4 * first + 1:,}). The file may be truncated: obtain it again.")
+    who = pd.Series(pc.list_element(cells[0], 0), dtype="str")
+    return pd.DataFrame({"learner_id": who.repeat(length[0]).reset_index(drop=True),
+                         **{name: pd.Series(pc.list_flatten(column), dtype="str")
+                            for name, column in zip(("item_id", "concept_id", "correct"), cells[1:], strict=True)}})
+
+
+def _skills(path: Path) -> pd.DataFrame:
+    """Table ``concepts`` of a JSON object that numbers the names."""
+    try:
+        numbers = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} must be a JSON object of concept names and numbers; found {error}. Obtain it again.") from None
+    return pd.DataFrame({"concept_id": [str(number) for number in numbers.values()], "name": list(numbers)})
 
 
 def _numbered(concept_id: pd.Series) -> pd.DataFrame:

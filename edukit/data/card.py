@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from edukit.formats.archive import safe_name
 from edukit.reproducibility import bundled
 from edukit.schema import DataError
 
@@ -24,6 +25,16 @@ RESPONSIBLE = (
     "rai:dataCollection", "rai:dataCollectionMissingData", "rai:dataPreprocessingProtocol", "rai:dataAnnotationProtocol",
     "rai:personalSensitiveInformation", "rai:dataBiases", "rai:dataLimitations", "rai:dataUseCases", "rai:dataSocialImpact",
 )
+ACCESS = {
+    "open": "fetched from its address",
+    "login": "by hand: sign in there and accept its terms",
+    "form": "by hand: fill in the form there and accept its terms",
+    "rules": "by hand: accept the rules shown there",
+    "converted": "by hand: rewrite what lies there into this form",
+}
+"""How a raw file is come by: the property ``access`` of each entry of a card's distribution."""
+_FORMS = (("sha256", r"[0-9a-f]{64}", "of 64 hexadecimal digits"), ("contentSize", r"\d+ B", "in bytes, such as '4142227 B'"),
+          ("contentUrl", r"https?://[^\s/]+/\S*", "starting with https://"))
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,41 @@ class Card:
     croissant: dict[str, Any]
     sections: dict[str, str]
 
-    def files(self) -> list[dict[str, Any]]:
-        """The raw files it names (Croissant ``FileObject``)."""
-        return [part for part in _several(self.croissant.get("distribution")) if part.get("@type") == "cr:FileObject"]
+    def files(self, variant: str | None = None) -> list[dict[str, Any]]:
+        """Raw files with a known sum (Croissant ``FileObject``): all, or those that one variant of the loader reads."""
+        return self._parts("cr:FileObject", variant)
+
+    def file_sets(self, variant: str | None = None) -> list[dict[str, Any]]:
+        """Raw files whose sum is not known (Croissant ``FileSet``), which have to be asked for: all, or those of one variant."""
+        return self._parts("cr:FileSet", variant)
+
+    def _parts(self, kind: str, variant: str | None) -> list[dict[str, Any]]:
+        """Entries of the distribution; what lies inside an archive (``containedIn``) comes with it, and one without a variant is of every variant."""
+        parts = [part for part in _several(self.croissant.get("distribution")) if part.get("@type") == kind and not part.get("containedIn")]
+        return [part for part in parts if variant is None or variant in _several(part.get("variant", variant))]
 
 
 def _several(value: Any) -> list:
     return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def size_of(file: dict[str, Any]) -> int:
+    """Bytes of a file, from its ``contentSize`` ("4142227 B")."""
+    return int(str(file["contentSize"]).removesuffix("B"))
+
+
+def readable(size: float) -> str:
+    """A number of bytes for people.
+
+    Examples
+    --------
+    >>> readable(3362), readable(4142227), readable(12)
+    ('3.4 kB', '4.1 MB', '12 B')
+    """
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.{0 if units[0] == 'B' else 1}f} {units[0]}"
 
 
 def load_card(name: str) -> Card:
@@ -106,6 +145,41 @@ def _croissant_says(card: Card) -> list[str]:
         logging.disable(disabled)
 
 
+def distribution_problems(card: Card) -> list[str]:
+    """What keeps `edukit data fetch` from obtaining the raw files, or from saying how they are obtained; one sentence each."""
+    found = []
+    seen: dict[str, int] = {}
+    for part in [*card.files(), *card.file_sets()]:
+        place, a_file = str(part.get("@id", "")), part.get("@type") == "cr:FileObject"
+        which = f"file {place or part.get('name', 'without name')!r}"
+        patterns = [] if a_file else [str(pattern) for pattern in _several(part.get("includes"))]
+        for kind, path in (("@id", place), *(("includes", pattern) for pattern in patterns)):
+            try:
+                safe = safe_name(path)
+            except DataError:
+                safe = ""
+            if safe != path or "/" not in path:
+                found.append(f"{which}: {kind} must be a path below the folder EDUKIT_DATA, such as {card.name}/responses.csv; found {path!r}")
+        if part.get("name") != place:
+            found.append(f"{which} must have its @id as its name; found {part.get('name')!r}")
+        seen[place.casefold()] = seen.get(place.casefold(), 0) + 1
+        if seen[place.casefold()] == 2:
+            found.append(f"{which} must be listed once (variant may be a list); found it again")
+        if part.get("access") not in ACCESS or (part.get("access") == "open" and not a_file):
+            allowed = [access for access in ACCESS if a_file or access != "open"]
+            found.append(f"{which} must have access {', '.join(allowed)}; found {part.get('access')!r}")
+        if not all(isinstance(variant, str) and variant for variant in _several(part.get("variant"))):
+            found.append(f"{which} must name its variant, or a list of variants; found {part.get('variant')!r}")
+        if "unpack" in part and (part["unpack"] is not True or not a_file):
+            found.append(f"{which}: unpack must be true, and only for an archive with a known sum, or left out; found {part['unpack']!r}")
+        needed = ("contentUrl", "encodingFormat", "contentSize") if a_file else ("description", "encodingFormat", "includes")
+        found += [f"{which} must state {key}; found nothing" for key in needed if not part.get(key)]
+        if a_file:
+            found += [f"{which} must have {key} {words}; found {part.get(key)!r}" for key, form, words in _FORMS
+                      if not re.fullmatch(form, str(part.get(key, ""))) and (key == "sha256" or part.get(key))]
+    return found
+
+
 def problems(card: Card) -> list[str]:
     """Everything that is wrong with a card, one sentence each; an empty list means it may be used.
 
@@ -120,12 +194,7 @@ def problems(card: Card) -> list[str]:
         found.append(f"name must be {card.name!r}, as the files are called; found {document['name']!r}")
     if "croissant/1." not in str(document.get("conformsTo")):
         found.append(f"conformsTo must name Croissant 1.x; found {document.get('conformsTo')!r}")
-    for file in card.files():
-        which = f"file {file.get('name', file.get('@id', 'without name'))!r}"
-        if not re.fullmatch(r"[0-9a-f]{64}", str(file.get("sha256", ""))):
-            found.append(f"{which} must have a sha256 of 64 hexadecimal digits; found {file.get('sha256')!r}")
-        unsaid = [key for key in ("contentUrl", "encodingFormat", "contentSize") if not file.get(key)]
-        found += [f"{which} must state {key}; found nothing" for key in unsaid]
+    found += distribution_problems(card)
     records = _several(document.get("recordSet"))
     if not records:
         found.append("recordSet must describe at least one table; found none")
@@ -147,10 +216,16 @@ def render(card: Card) -> str:
     lines = [f"# {card.name}", "", str(document.get("description", "")), ""]
     for label, key in (("Licence", "license"), ("Cite", "citeAs"), ("Where", "url"), ("Version", "version")):
         lines.append(f"- {label}: {'; '.join(str(v) for v in _several(document.get(key)))}")
-    if card.files():
-        lines += ["", "## Files", ""]
-        lines += [f"- {file['name']} ({file.get('contentSize', 'size unknown')}, sha256 {file.get('sha256', 'unknown')[:12]}…) "
-                  f"{file.get('contentUrl', '')}" for file in card.files()]
+    parts = [*card.files(), *card.file_sets()]
+    if parts:
+        labels = list(dict.fromkeys(f"{card.name}_{v}" for part in parts for v in _several(part.get("variant")))) or [card.name]
+        lines += ["", "## Files", "", f"Obtain them: {', '.join(f'`edukit data fetch {label}`' for label in labels)}. Paths are below the folder "
+                  "that `EDUKIT_DATA` names; where it is not set, below the one that `edukit data where` tells.", ""]
+    for part in parts:
+        variants = [str(variant) for variant in _several(part.get("variant"))]
+        facts = [*([f"variant {', '.join(variants)}"] if variants else []), ACCESS.get(part.get("access", ""), "access unknown"),
+                 *([readable(size_of(part)), f"sha256 {part.get('sha256', 'unknown')[:12]}…"] if part.get("contentSize") else ["size and sum unknown"])]
+        lines.append(f"- {part.get('name')} ({'; '.join(facts)}) {part.get('contentUrl') or part.get('url') or ''}".rstrip())
     lines += ["", "## Tables", ""]
     for record in _several(document.get("recordSet")):
         columns = ", ".join(str(field.get("name", "")).rpartition("/")[2] for field in _several(record.get("field")))

@@ -1,7 +1,10 @@
 """Prepared tables on disk: parsed once, checked, pseudonymised, written beside and then renamed.
 
-The key of the cache covers everything the tables depend on: the bytes of the raw files, every field of the
-loader, the code of this package, the schema version and the version of the pseudonym key. A stale or broken cache is rebuilt, never read.
+The key of the cache covers everything the tables depend on: the bytes of the raw files, every field of the loader, the code of this package
+and of the codecs, the schema version and the version of the pseudonym key. A stale or broken cache is rebuilt, never read.
+
+A log that a loader streams (:class:`edukit.protocols.StreamingLoader`) becomes a table where it has at most :data:`LARGE` rows, and stays on
+disk as an :class:`edukit.data.interaction_store.InteractionStore` where it has more.
 """
 
 from __future__ import annotations
@@ -9,22 +12,31 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+import edukit.formats
 from edukit.data.card import load_card
-from edukit.data.loader import LearningData
+from edukit.data.interaction_store import InteractionStore
+from edukit.data.loader import LearningData, Log
+from edukit.data.streaming import META, PERSONAL
 from edukit.governance.privacy import Pseudonymiser, load_key
 from edukit.protocols import Loader
 from edukit.reproducibility import cache_dir, fingerprint, replacing, write_json
 from edukit.schema import SCHEMA_VERSION, DataError
 from edukit.validation import validate_all
 
-PERSONAL = ("learner_id", "class_id", "teacher_id")
+LARGE = 5_000_000  # rows of a log that still become a table: about 1 GB while it is prepared
+LINE = 60  # bytes a row of a file that is not text is taken to have
+READ, STREAMED = 300_000, 200_000  # raw rows a second, read as tables and streamed, on a small machine
+TABLE = 700  # bytes a raw row takes while tables are prepared
+SAMPLE = 1 << 16  # bytes of a text file looked at for the length of its lines
 
 
 def pseudonymiser() -> Pseudonymiser:
@@ -36,34 +48,91 @@ def _options(loader: Any) -> dict[str, Any]:
     return {f.name: getattr(loader, f.name) for f in dataclasses.fields(loader) if f.name != "path"}
 
 
+def _streams(loader: Any, raw_dir: Path) -> dict[str, str]:
+    return loader.streams(raw_dir) if hasattr(loader, "streams") else {}
+
+
 def cache_key(loader: Any, raw: list[Path], key_version: str) -> str:
     """Identity of the prepared tables of one loader on these raw files."""
-    code = sorted(Path(inspect.getfile(type(loader))).parent.glob("*.py"))
+    folders = (Path(inspect.getfile(type(loader))).parent, Path(__file__).parent, Path(edukit.formats.__file__).parent)
+    code = [file for folder in dict.fromkeys(folders) for file in sorted(folder.glob("*.py"))]
     return fingerprint(type(loader).__qualname__, _options(loader), SCHEMA_VERSION, key_version, *code, *[p.name for p in raw], *raw)
 
 
-def check(loader: Any) -> dict[str, pd.DataFrame]:
-    """Parse and validate afresh, without the cache; all faults at once as DataError."""
-    place = loader.raw_dir()
-    return validate_all(loader.parse(place), source=f"data_cards/{loader.name}.md")
+def check(loader: Any) -> dict[str, Log]:
+    """Parse and validate afresh, without the cache; all faults at once as DataError. A large log lies in a folder that goes with it."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    kept = tempfile.TemporaryDirectory(prefix="check-", dir=cache_dir())
+    tables = _prepared(loader, loader.raw_dir(), None, Path(kept.name))
+    return {name: dataclasses.replace(table, kept=kept) if isinstance(table, InteractionStore) else table for name, table in tables.items()}
 
 
-def _pseudonymised(tables: dict[str, pd.DataFrame], keyed: Pseudonymiser) -> dict[str, pd.DataFrame]:
-    return {name: table.assign(**{c: keyed.pseudonyms(table[c], c.removesuffix("_id")) for c in PERSONAL if c in table})
+def estimate(raw: list[Path], streamed: bool) -> str:
+    """What preparing these raw files will cost, before it begins: rows from the length of the first lines, minutes and memory from the rows."""
+    size = {path: path.stat().st_size for path in raw}
+    if not sum(size.values()):
+        return "a few seconds"
+    largest = max(raw, key=size.__getitem__)
+    with largest.open("rb") as stream:
+        seen = stream.read(SAMPLE)
+    lines = 0 if b"\0" in seen else seen.count(b"\n")
+    rows = sum(size.values()) / (max(len(seen) / lines, 1) if lines else LINE)
+    seconds = rows / (STREAMED if streamed else READ)
+    memory = min(TABLE * rows, 2e9) if streamed else TABLE * rows
+    time = f"about {seconds / 60:.0f} minutes" if seconds > 90 else "about a minute" if seconds > 20 else "a few seconds"
+    return f"{_size(sum(size.values()))} of raw files, about {float(f'{rows:.1g}'):,.0f} rows; {time} and {_size(memory + 3e8)} of memory"
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 0.1):.{0 if size >= 1e7 else 1}f} MB"
+
+
+def _prepared(loader: Any, raw_dir: Path, keyed: Pseudonymiser | None, place: Path) -> dict[str, Log]:
+    """Every table, validated (all faults at once) and pseudonymised; a log that stays on disk is written into a folder of its name in ``place``."""
+    source = f"data_cards/{loader.name}.md"
+    parsed = loader.parse(raw_dir)
+    faults, tables = [], {}
+    try:
+        tables = validate_all(parsed, source)
+    except DataError as error:
+        faults.append(str(error))
+    for name, select in _streams(loader, raw_dir).items():
+        try:
+            log = InteractionStore.write(select, name, place / name, keyed, others=tables, source=source)
+        except DataError as error:
+            faults.append(str(error))
+            continue
+        if len(log) <= LARGE:
+            tables[name] = log.to_frame()
+            shutil.rmtree(log.place)
+        else:
+            tables[name] = log
+    if faults:
+        raise DataError("\n".join(faults))
+    if not tables:
+        raise DataError(f"loader {loader.name} returned no table")
+    return _pseudonymised(tables, keyed, parsed) if keyed else tables
+
+
+def _pseudonymised(tables: dict[str, Log], keyed: Pseudonymiser, parsed: Mapping[str, pd.DataFrame]) -> dict[str, Log]:
+    """The same tables with pseudonyms in those that were parsed; what was streamed has them already."""
+    return {name: table.assign(**{c: keyed.pseudonyms(table[c], c.removesuffix("_id")) for c in PERSONAL if c in table}) if name in parsed else table
             for name, table in tables.items()}
 
 
-def _read(place: Path) -> dict[str, pd.DataFrame] | None:
-    """The cached tables, or None where the entry is absent, incomplete or damaged."""
+def _read(place: Path) -> tuple[dict[str, Log], str] | None:
+    """The cached tables and the fingerprint of their content, or None where the entry is absent, incomplete or damaged."""
     try:
         listed = json.loads((place / "meta.json").read_text(encoding="utf-8"))
-        tables = {name: pd.read_parquet(place / f"{name}.parquet") for name in listed["rows"]}
+        tables = {name: InteractionStore.open(place / name) if (place / name / META).is_file() else pd.read_parquet(place / f"{name}.parquet")
+                  for name in listed["rows"]}
+        content = listed["fingerprint"]
     except FileNotFoundError:
         return None
     except Exception as error:  # a damaged entry is rebuilt, whatever is wrong with it
         print(f"cache: {place} is damaged ({type(error).__name__}) and is rebuilt", file=sys.stderr)
         return None
-    return tables if {name: len(table) for name, table in tables.items()} == listed["rows"] else None
+    return (tables, content) if {name: len(table) for name, table in tables.items()} == listed["rows"] else None
 
 
 def load(loader: Loader, say: Callable[[str], None] = lambda line: None) -> LearningData:
@@ -86,20 +155,24 @@ def load(loader: Loader, say: Callable[[str], None] = lambda line: None) -> Lear
     keyed = None if invented else pseudonymiser()
     key = cache_key(loader, raw, keyed.key_version if keyed else "none")
     entry = cache_dir() / "data" / loader.name / key[:20]
-    tables = _read(entry)
-    if tables is None:
-        say(f"preparing {loader.name} (once; kept in {entry.parent})")
-        tables = validate_all(loader.parse(place), source=f"data_cards/{loader.name}.md")
-        if not tables:
-            raise DataError(f"loader {loader.name} returned no table")
-        if keyed:
-            tables = _pseudonymised(tables, keyed)
-        with replacing(entry) as fresh:
-            fresh.mkdir()
-            for name, table in tables.items():
+    found = _read(entry)
+    if found:
+        tables, content = found
+        return LearningData(loader.name, str(getattr(loader, "variant", "")), tables, card, content)
+    say(f"preparing {loader.name} (once; kept in {entry.parent}): {estimate(raw, bool(_streams(loader, place)))}")
+    with replacing(entry) as fresh:
+        fresh.mkdir()
+        tables = _prepared(loader, place, keyed, fresh)
+        for name, table in tables.items():
+            if isinstance(table, pd.DataFrame):
                 table.to_parquet(fresh / f"{name}.parquet", index=False)
-            write_json(fresh / "meta.json", {"loader": loader.name, "options": _options(loader), "schema_version": SCHEMA_VERSION,
-                                             "raw": {p.name: fingerprint(p) for p in raw},
-                                             "rows": {name: len(table) for name, table in tables.items()}})
-    content = fingerprint(*[part for name in sorted(tables) for part in (name, tables[name])])
+        content = fingerprint(*[part for name in sorted(tables) for part in (name, getattr(tables[name], "fingerprint", tables[name]))])
+        write_json(fresh / "meta.json", {"loader": loader.name, "options": _options(loader), "schema_version": SCHEMA_VERSION,
+                                         "raw": {p.name: fingerprint(p) for p in raw}, "fingerprint": content,
+                                         "rows": {name: len(table) for name, table in tables.items()}})
+    for name, log in tables.items():
+        if isinstance(log, InteractionStore):
+            log = tables[name] = InteractionStore.open(entry / name)
+            say(f"{name}: {len(log):,} rows of {log.learners:,} learners stay on disk ({_size(log.bytes_on_disk)}); "
+                f"as a table they would take {_size(log.bytes_in_memory)} of memory")
     return LearningData(loader.name, str(getattr(loader, "variant", "")), tables, card, content)

@@ -1,17 +1,28 @@
-"""Responses folded into one cell per learner and concept: what every pairwise statistic counts."""
+"""Responses folded into one cell per learner and concept: what every pairwise statistic counts.
+
+A log may be a table or come in batches of whole learners (:class:`edukit.protocols.LearnerBatches`); it is packed into 20 bytes a response
+and worked on piece by piece, in the same order either way, so that the numbers are the same however the rows came.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from edukit.protocols import LearnerBatches
 from edukit.schema import DataError, has_order
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 PASSED = 0.5  # a learner passed a concept if at least this share of their marks on its items
 BLOCK = 4096  # learners held as dense matrices at once
+PIECE = 1 << 20  # responses worked on at once
+CHUNK = 1 << 15  # responses of one step of arithmetic: their numbers stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +35,7 @@ class Cells:
     learners : number B of learners.
     learner, concept : (N,) positions.
     correct : (N,) mean share of the marks on the concept's items.
-    residual, variance : (N,) sum over the responses of (correct - expected) and of its variance, where expected comes from a one-parameter
+    residual, variance : (N,) float32, sum over the responses of (correct - expected) and of its variance, where expected comes from a one-parameter
         logistic model in which the learner's ability was taken without the cell's own responses.
     position : (N,) the learner's first response on the concept; None where the order is unknown.
     steps : (C, C) how often a response on the row's concept was followed by one on the column's; None where the order is unknown.
@@ -77,15 +88,22 @@ def abilities(learner: np.ndarray, item: np.ndarray, correct: np.ndarray, rounds
     ----------
     Rasch (1960), Probabilistic models for some intelligence and attainment tests. Dempster, Laird & Rubin (1977), JRSS B 39 (for v).
     """
-    ability, easiness = np.zeros(learner.max() + 1), np.zeros(item.max() + 1)
+    ability, easiness = np.zeros(int(learner.max()) + 1), np.zeros(int(item.max()) + 1)
     information, variance = np.ones_like(ability), 1.0
     for _ in range(rounds):
         largest = 0.0
         for code, other, prior in ((learner, item, 1 / variance), (item, learner, 0.01)):
             own, theirs = (ability, easiness) if code is learner else (easiness, ability)
-            expected = 1 / (1 + np.exp(-(own[code] + theirs[other])))
-            curvature = np.bincount(code, expected * (1 - expected), len(own)) + prior
-            step = np.clip((np.bincount(code, correct - expected, len(own)) - prior * own) / curvature, -2, 2)
+            curvature, slope = np.full(len(own), prior), -prior * own
+            for first in range(0, len(code), CHUNK):
+                rows = slice(first, first + CHUNK)
+                mine = code[rows].astype(np.intp)
+                low, high = int(mine.min()), int(mine.max()) + 1  # of sorted learners, a chunk has few
+                mine -= low
+                expected = 1 / (1 + np.exp(-(own[low:high][mine] + theirs[other[rows]])))
+                curvature[low:high] += np.bincount(mine, expected * (1 - expected), high - low)
+                slope[low:high] += np.bincount(mine, correct[rows] - expected, high - low)
+            step = np.clip(slope / curvature, -2, 2)
             own += step
             largest = max(largest, float(np.abs(step).max()))
             if code is learner:
@@ -97,12 +115,86 @@ def abilities(learner: np.ndarray, item: np.ndarray, correct: np.ndarray, rounds
     return ability, easiness, information
 
 
-def fold(interactions: pd.DataFrame, q_matrix: pd.DataFrame) -> Cells:
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    """R responses, learners in the order of their ids, each learner's in order: codes, marks and the rank in the learner's history."""
+
+    learners: int
+    item_ids: pd.Index
+    learner: np.ndarray
+    item: np.ndarray
+    correct: np.ndarray
+    rank: np.ndarray | None
+
+    def pieces(self) -> Iterator[slice]:
+        """Rows of about PIECE responses of whole learners."""
+        first = 0
+        while first < len(self.learner):
+            last = min(first + PIECE, len(self.learner))
+            if last < len(self.learner):
+                last = int(np.searchsorted(self.learner, self.learner[last - 1], "right"))
+            yield slice(first, last)
+            first = last
+
+
+def _batches(log: pd.DataFrame | LearnerBatches) -> Iterator[pd.DataFrame]:
+    return log.iter_learners() if isinstance(log, LearnerBatches) else iter([log])
+
+
+def _pack(log: pd.DataFrame | LearnerBatches) -> _Packed:
+    """First attempts, batch by batch, into arrays; then learners into the order of their ids."""
+    size, names = len(log), pd.Index([], dtype="str")
+    learner, item, correct, rank = (np.empty(size, kind) for kind in (np.int32, np.int32, np.float64, np.int32))
+    ids: list[np.ndarray] = []
+    at, people, ordered = 0, 0, True
+    for batch in _batches(log):
+        rows = batch[batch["attempt"].isna() | (batch["attempt"] == 1)] if "attempt" in batch else batch
+        if not len(rows):
+            continue
+        ordered = ordered and has_order(rows)
+        codes, found = pd.factorize(rows["learner_id"], sort=True)
+        order = rows["order"].to_numpy(float) if ordered else np.zeros(len(rows))
+        in_time = np.lexsort((order, codes))
+        codes, order = codes[in_time], order[in_time]
+        items, seen = pd.factorize(rows["item_id"])
+        names = names.append(pd.Index(seen).difference(names, sort=False))
+        here = slice(at, at + len(rows))
+        learner[here], correct[here] = codes + people, rows["correct"].to_numpy(float)[in_time]
+        item[here] = names.get_indexer(seen)[items[in_time]]
+        start = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+        fresh = np.r_[True, (codes[1:] != codes[:-1]) | (order[1:] != order[:-1])]  # responses at one time share the first rank
+        rank[here] = np.maximum.accumulate(np.where(fresh, np.arange(len(rows)), 0)) - start[codes] + 1
+        ids.append(np.asarray(found, dtype=object))
+        at, people = at + len(rows), people + len(found)
+    packed = [learner[:at], item[:at], correct[:at], rank[:at]]
+    by_id = np.argsort(np.concatenate(ids)) if len(ids) > 1 else np.arange(people)
+    if (np.diff(by_id) < 0).any():
+        many = np.bincount(packed[0], minlength=people)
+        begin, many = (np.cumsum(many) - many)[by_id], many[by_id]
+        moved = np.repeat(begin - (np.cumsum(many) - many), many) + np.arange(at)
+        for k in range(1, 4):
+            packed[k] = packed[k][moved]
+        packed[0] = np.repeat(np.arange(people, dtype=np.int32), many)
+    return _Packed(people, names, *packed[:3], packed[3] if ordered else None)
+
+
+def _tags(q_matrix: pd.DataFrame, item_ids: pd.Index, concept_ids: list[str]) -> sparse.csr_array:
+    """(I, C) which concepts each item assesses."""
+    from scipy import sparse
+
+    tags = q_matrix[q_matrix["item_id"].isin(item_ids)]
+    if not len(tags):
+        raise DataError("interactions.item_id must name items of the q_matrix; found no response on any of them. Hand in their q_matrix.")
+    at = (item_ids.get_indexer(tags["item_id"]), pd.Index(concept_ids).get_indexer(tags["concept_id"]))
+    return sparse.csr_array((np.ones(len(tags)), at), shape=(len(item_ids), len(concept_ids)))
+
+
+def fold(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) -> Cells:
     """Fold responses into cells; first attempts only where ``attempt`` is recorded (a later attempt has seen the answer).
 
     Parameters
     ----------
-    interactions : table ``interactions``. q_matrix : table ``q_matrix``.
+    interactions : table ``interactions``, or batches of it. q_matrix : table ``q_matrix``.
 
     Raises
     ------
@@ -111,37 +203,68 @@ def fold(interactions: pd.DataFrame, q_matrix: pd.DataFrame) -> Cells:
     """
     from scipy import sparse
 
-    rows = interactions[interactions["attempt"].isna() | (interactions["attempt"] == 1)] if "attempt" in interactions else interactions
-    item, item_ids = pd.factorize(rows["item_id"])
-    tags = q_matrix[q_matrix["item_id"].isin(item_ids)]
-    if not len(tags):
-        raise DataError("interactions.item_id must name items of the q_matrix; found no response on any of them. Hand in their q_matrix.")
+    rows = _pack(interactions)
     concept_ids = sorted(q_matrix["concept_id"].unique())
-    place = pd.Series(np.arange(len(concept_ids)), index=concept_ids)
-    at = (pd.Index(item_ids).get_indexer(tags["item_id"]), place[tags["concept_id"]].to_numpy())
-    tagged = sparse.csr_array((np.ones(len(tags)), at), shape=(len(item_ids), len(concept_ids)))
-    learner, learner_ids = pd.factorize(rows["learner_id"], sort=True)
-    correct = rows["correct"].to_numpy(float)
-    ability, easiness, information = abilities(learner, item, correct)
-    expected = 1 / (1 + np.exp(-(ability[learner] + easiness[item])))
+    tagged = _tags(q_matrix, rows.item_ids, concept_ids)
+    ability, easiness, information = abilities(rows.learner, rows.item, rows.correct)
+    steps = np.zeros((len(concept_ids),) * 2) if rows.rank is not None else None
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ("learner", "concept", "correct", "residual", "variance", "position")}
+    for piece in rows.pieces():
+        learner, item, correct = rows.learner[piece], rows.item[piece], rows.correct[piece]
+        expected = 1 / (1 + np.exp(-(ability[learner] + easiness[item])))
+        # one entry per response and concept of its item, and the cell it falls into
+        row, concept = tagged[item].tocoo().coords
+        cell, at = np.unique(learner[row].astype(np.int64) * len(concept_ids) + concept, return_inverse=True)
+        cell_learner = cell // len(concept_ids)
+        pull = np.bincount(at, (correct - expected)[row], len(cell)) / information[cell_learner]  # what the cell's own responses did to the ability
+        without = 1 / (1 + np.exp(-(ability[learner[row]] - pull[at] + easiness[item[row]])))
+        found["learner"].append(cell_learner.astype(np.int32))
+        found["concept"].append((cell % len(concept_ids)).astype(np.int32))
+        found["correct"].append(np.bincount(at, correct[row], len(cell)) / np.bincount(at, minlength=len(cell)))
+        found["residual"].append(np.bincount(at, correct[row] - without, len(cell)).astype(np.float32))
+        found["variance"].append(np.bincount(at, without * (1 - without), len(cell)).astype(np.float32))
+        if rows.rank is not None:
+            position = np.full(len(cell), np.iinfo(np.int32).max, np.int32)
+            np.minimum.at(position, at, rows.rank[piece][row])
+            found["position"].append(position)
+            on = np.flatnonzero(learner[1:] == learner[:-1])
+            steps += (tagged.T @ sparse.csr_array((np.ones(len(on)), (item[on], item[on + 1])), shape=(len(rows.item_ids),) * 2) @ tagged).toarray()
+    both = _tags(q_matrix, pd.Index(q_matrix["item_id"].unique()), concept_ids)
+    together = {name: np.concatenate(found.pop(name)) for name in list(found) if found[name]}
+    return Cells(concept_ids, rows.learners, **{"position": None, **together}, steps=steps, shared=(both.T @ both).toarray() > 0)
 
-    # one entry per response and concept of its item, and the cell it falls into
-    per_row = tagged[item].tocoo()
-    row, concept = per_row.coords
-    cell, at = np.unique(learner[row] * len(concept_ids) + concept, return_inverse=True)
-    cell_learner, cell_concept = cell // len(concept_ids), cell % len(concept_ids)
-    pull = np.bincount(at, (correct - expected)[row]) / information[cell_learner]  # what the cell's own responses did to the ability
-    without = 1 / (1 + np.exp(-(ability[learner[row]] - pull[at] + easiness[item[row]])))
-    position = steps = None
-    if has_order(rows):
-        order = rows["order"].to_numpy(float)
-        position = np.full(len(cell), np.inf)
-        np.minimum.at(position, at, pd.Series(order).groupby(learner).rank(method="min").to_numpy()[row])
-        in_time = np.lexsort((order, learner))
-        follows = np.flatnonzero(learner[in_time][1:] == learner[in_time][:-1])
-        now, then = item[in_time][follows], item[in_time][follows + 1]
-        steps = (tagged.T @ sparse.csr_array((np.ones(len(now)), (now, then)), shape=(len(item_ids),) * 2) @ tagged).toarray()
-    both = sparse.csr_array((np.ones(len(q_matrix)), (pd.factorize(q_matrix["item_id"])[0], place[q_matrix["concept_id"]].to_numpy())))
-    return Cells(concept_ids, len(learner_ids), cell_learner, cell_concept, np.bincount(at, correct[row]) / np.bincount(at),
-                 np.bincount(at, correct[row] - without), np.bincount(at, without * (1 - without)), position, steps,
-                 (both.T @ both).toarray() > 0)
+
+def per_concept(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) -> pd.DataFrame:
+    """What was answered on each concept, every attempt counted; a response to an item of several concepts counts for each of them.
+
+    Parameters
+    ----------
+    interactions : table ``interactions``, or batches of it. q_matrix : table ``q_matrix``.
+
+    Returns
+    -------
+    DataFrame
+        One row a concept of the q_matrix, sorted: ``concept_id``, ``n`` responses, ``learners``, ``items`` that were answered, ``correct``
+        (mean mark, NaN where there is no response).
+    """
+    from scipy import sparse
+
+    concept_ids = sorted(q_matrix["concept_id"].unique())
+    item_ids = pd.Index(q_matrix["item_id"].unique())
+    tagged = _tags(q_matrix, item_ids, concept_ids)
+    counts, marks = np.zeros(len(item_ids)), np.zeros(len(item_ids))
+    learners = np.zeros(len(concept_ids), np.int64)
+    for batch in _batches(interactions):
+        item = item_ids.get_indexer(batch["item_id"])
+        known = item >= 0
+        learner, ids = pd.factorize(batch["learner_id"])
+        item, learner = item[known], learner[known]
+        counts += np.bincount(item, minlength=len(item_ids))
+        marks += np.bincount(item, batch["correct"].to_numpy(float)[known], len(item_ids))
+        met = sparse.csr_array((np.ones(len(item)), (learner, item)), shape=(len(ids), len(item_ids))) @ tagged
+        learners += np.bincount(met.indices, minlength=len(concept_ids))  # each learner and concept is one entry
+    n = tagged.T @ counts
+    with np.errstate(invalid="ignore"):
+        mean = (tagged.T @ marks) / n
+    return pd.DataFrame({"concept_id": pd.Series(concept_ids, dtype="str"), "n": n.astype("int64"), "learners": learners,
+                         "items": (tagged.T @ (counts > 0)).astype("int64"), "correct": mean})

@@ -14,7 +14,7 @@ import pandas as pd
 
 from edukit.graph.cells import Cells, fold
 from edukit.graph.concept_graph import ConceptGraph
-from edukit.protocols import NotFittedError, Tables
+from edukit.protocols import LearnerBatches, NotFittedError, Tables
 from edukit.schema import DataError
 from edukit.validation import validate
 
@@ -33,7 +33,7 @@ def _pair_sums(cells: Cells) -> Sums:
     sums: Sums = {}
 
     def add(name: str, value: np.ndarray) -> None:
-        sums[name] = sums[name] + value if name in sums else value
+        sums[name] = sums[name] + value if name in sums else value.astype(np.float64)
 
     for _, x in cells.blocks():
         failed = x["attempted"] - x["passed"]
@@ -126,14 +126,14 @@ def _wide(cells: Cells, min_common: int) -> pd.DataFrame:
     return wide
 
 
-def pairwise(interactions: pd.DataFrame, q_matrix: pd.DataFrame, min_common: int = 20) -> pd.DataFrame:
+def pairwise(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame, min_common: int = 20) -> pd.DataFrame:
     """How far each concept behaves like a prerequisite of each other one, from these responses only.
 
     A concept is passed by a learner whose mean mark on its items is at least .5; only first attempts count where ``attempt`` is recorded.
 
     Parameters
     ----------
-    interactions, q_matrix : tables; training rows only, since every statistic is fitted on what is handed in.
+    interactions, q_matrix : tables (the first may come in batches of learners); training rows only, since every statistic is fitted on what is handed in.
     min_common : learners who must have met both concepts; other pairs have no row (no evidence is not evidence against).
 
     Returns

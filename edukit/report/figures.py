@@ -176,6 +176,40 @@ def metric_comparison(records: Sequence[Mapping[str, object]]) -> Figure:
     return figure
 
 
+def growth(table: pd.DataFrame, limits: Mapping[str, float] | None = None) -> Figure:
+    """What each step costs as the log grows: seconds, with the straight line through the origin that fits best, and peak memory.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a step and size: ``step, rows, seconds, peak_mb``.
+    limits : mapping of step to MB
+        Drawn as dashed lines in the colour of the step.
+    """
+    import seaborn
+
+    if table.empty:
+        raise DataError("growth needs at least one measured step; found none. Measure some sizes first.")
+    figure, axes = _figure(9, 3.8, 1, 2)
+    steps = list(dict.fromkeys(table["step"]))
+    colours = dict(zip(steps, seaborn.color_palette("colorblind", len(steps)), strict=True))
+    for ax, column, label in zip(axes, ("seconds", "peak_mb"), ("seconds", "peak memory (MB)"), strict=True):
+        for step in steps:
+            part = table[table["step"] == step].sort_values("rows")
+            million, value = part["rows"].to_numpy(float) / 1e6, part[column].to_numpy(float)
+            ax.plot(million, value, "o-" if column == "peak_mb" else "o", color=colours[step], label=step)
+            if column == "seconds":
+                ends = np.array([0, million.max()])
+                ax.plot(ends, ends * (million @ value) / (million @ million), color=colours[step], linewidth=1)
+            elif limits and step in limits:
+                ax.axhline(limits[step], color=colours[step], linestyle="--", linewidth=1)
+        ax.set(xlabel="million responses", ylabel=label, xlim=(0, None), ylim=(0, None))
+    axes[0].legend(frameon=False, fontsize=9)
+    axes[0].set_title("Time; lines are proportional to the rows", loc="left", fontsize=11)
+    axes[1].set_title(f"Memory{'; dashed: the limit' if limits else ''}", loc="left", fontsize=11)
+    return figure
+
+
 def concept_graph(gaps: pd.DataFrame | None, concepts: pd.DataFrame, prerequisites: pd.DataFrame, cohort: str = TOTAL,
                   mark: float = RULES["fail"]) -> Figure:
     """Concepts, each right of its prerequisites, coloured by the mastery of one cohort; hidden ones are hatched.
@@ -222,3 +256,35 @@ def concept_graph(gaps: pd.DataFrame | None, concepts: pd.DataFrame, prerequisit
         _key(figure, ax, scale, cells, shrink=0.6)
     ax.set_title(title, loc="left")
     return figure
+
+
+def data_atlas(table: pd.DataFrame, uses: Sequence[str]) -> Figure:
+    """Which data set answers which question, beside how many learners and responses it has (logarithmic).
+
+    Parameters
+    ----------
+    table : one row a data set: ``data, learners, responses`` and one flag per use; rows whose flags are missing are drawn as *file needed*.
+    uses : the flags, from left to right.
+    """
+    rows = len(table)
+    figure, (matrix, sizes) = _figure(3.6 + 0.55 * len(uses) + 3.4, 1.6 + 0.3 * rows, 1, 2, gridspec_kw={"width_ratios": [0.55 * len(uses), 3.2]})
+    for row, flags in enumerate(table[list(uses)].to_numpy(object)):
+        for column, flag in enumerate(flags):
+            absent = pd.isna(flag)
+            matrix.add_patch(_tile(column, row, BLUE if not absent and flag else PALE, "////" if absent else None))
+    matrix.set(xlim=(-0.5, len(uses) - 0.5), ylim=(rows - 0.5, -0.5), yticks=range(rows), yticklabels=[str(name) for name in table["data"]])
+    matrix.set_xticks(range(len(uses)), uses, rotation=35, ha="right")
+    for column, colour, marker in (("learners", BLUE, "o"), ("responses", ENDS[0], "s")):
+        values = pd.to_numeric(table[column], errors="coerce").astype(float)
+        sizes.scatter(values, range(rows), s=34, color=colour, marker=marker, label=column, zorder=3)
+    sizes.set(xscale="log", ylim=(rows - 0.5, -0.5), yticks=[], xlabel="how many")
+    sizes.grid(axis="x", color=PALE)
+    sizes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize="small").set_in_layout(True)
+    figure.suptitle("What each data set can be asked (hatched: file needed)", fontsize="medium")
+    return figure
+
+
+def _tile(column: int, row: int, colour: str, hatch: str | None) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column - 0.44, row - 0.42), 0.88, 0.84, facecolor=colour, edgecolor="white" if hatch is None else GREY, hatch=hatch, linewidth=0)

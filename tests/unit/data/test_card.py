@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edukit.data import card as cards
-from edukit.data.card import HEADINGS, Card, load_card, parse_sections, problems, render
+from edukit.data.card import HEADINGS, Card, distribution_problems, load_card, parse_sections, problems, readable, render
 from edukit.reproducibility import bundled
 from edukit.schema import DataError
 
@@ -109,17 +109,64 @@ def test_the_numbers_on_the_synthetic_card_are_those_of_its_tables(synthetic):
     assert described == {name: set(table.columns) for name, table in world.tables.items()}
 
 
-@pytest.mark.realdata
-def test_the_sums_are_those_of_the_files(edukit_data):
-    import hashlib
+FILE = {"@type": "cr:FileObject", "@id": "school/log.csv", "name": "school/log.csv", "contentUrl": "https://example.org/log.csv", "contentSize": "1234567 B",
+        "encodingFormat": "text/csv", "sha256": "0" * 64, "access": "open", "variant": "short"}
+SET = {"@type": "cr:FileSet", "@id": "school/years", "name": "school/years", "description": "years.zip of the author", "encodingFormat": "text/csv",
+       "includes": "school/years/*.csv", "access": "form", "variant": ["long", "longer"], "url": "https://example.org/form"}
 
-    places = {"junyi": ("junyi",), "assistments2009": ("assistments2009/lpp", "assistments2009/akt")}
-    for name, folders in places.items():
-        for file in load_card(name).files():
-            found = [edukit_data / folder / file["name"] for folder in folders if (edukit_data / folder / file["name"]).is_file()]
-            if found:
-                assert hashlib.sha256(found[0].read_bytes()).hexdigest() == file["sha256"]
-                assert file["contentSize"] == f"{found[0].stat().st_size} B"
+
+def test_files_are_told_by_variant_and_what_lies_in_an_archive_comes_with_it():
+    shared, inside = FILE | {"@id": "school/names.csv"}, SET | {"@id": "inside", "containedIn": {"@id": "school/log.csv"}}
+    del shared["variant"]
+    card = Card("school", {"distribution": [FILE, shared, SET, inside]}, {})
+    assert card.files() == [FILE, shared] and card.file_sets() == [SET]
+    assert card.files("short") == [FILE, shared] and card.file_sets("short") == []
+    assert card.files("longer") == [shared] and card.file_sets("longer") == [SET]
+    assert Card("school", {"distribution": FILE}, {}).files() == [FILE] and Card("school", {}, {}).files() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"@id": "../log.csv"}, "@id must be a path below"), ({"@id": "log.csv"}, "@id must be a path below"), ({"@id": ""}, "@id must be a path below"),
+     ({"name": "log.csv"}, "must have its @id as its name"), ({"access": "free"}, "must have access open, login, form, rules, converted; found 'free'"),
+     ({"access": None}, "must have access"), ({"variant": 3}, "must name its variant"), ({"variant": [""]}, "must name its variant"),
+     ({"unpack": "yes"}, "unpack must be true"), ({"sha256": "abc"}, "sha256 of 64"), ({"contentSize": "4 MB"}, "contentSize in bytes"),
+     ({"contentSize": None}, "must state contentSize"), ({"contentUrl": "ftp://example.org/x"}, "contentUrl starting with https"),
+     ({"contentUrl": "file:///etc/passwd"}, "contentUrl starting with https"), ({"contentUrl": ""}, "must state contentUrl")],
+)
+def test_a_file_that_could_not_be_fetched_is_found(change, words):
+    changed = FILE | change if "@id" not in change else FILE | change | {"name": change["@id"]}
+    assert distribution_problems(Card("school", {"distribution": [FILE | {"@id": "school/b", "name": "school/b"}, SET]}, {})) == []
+    assert [words in line for line in distribution_problems(Card("school", {"distribution": [changed]}, {}))] == [True]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"access": "open"}, "must have access login, form, rules, converted; found 'open'"), ({"includes": "*.csv"}, "includes must be a path below"),
+     ({"includes": ["school/a.csv", "/b/c.csv"]}, "includes must be a path below"), ({"includes": []}, "must state includes"),
+     ({"description": ""}, "must state description"), ({"unpack": True}, "unpack must be true, and only")],
+)
+def test_a_file_set_that_says_too_little_is_found(change, words):
+    assert [words in line for line in distribution_problems(Card("school", {"distribution": [SET | change]}, {}))] == [True]
+
+
+def test_a_file_listed_twice_is_found():
+    twice = [FILE, FILE | {"@id": "School/log.csv", "name": "School/log.csv"}]
+    assert ["listed once" in line for line in distribution_problems(Card("school", {"distribution": twice}, {}))] == [True]
+
+
+def test_the_terminal_says_how_each_file_is_obtained():
+    shown = render(Card("school", {"distribution": [FILE, SET]}, {}))
+    assert all(f"`edukit data fetch school_{variant}`" in shown for variant in ("short", "long", "longer"))
+    assert "school/log.csv (variant short; fetched from its address; 1.2 MB; sha256 000000000000…) https://example.org/log.csv" in shown
+    assert "school/years (variant long, longer; by hand: fill in the form" in shown and "size and sum unknown) https://example.org/form" in shown
+    assert "edukit data fetch" not in render(Card("school", {}, {}))
+
+
+@pytest.mark.parametrize(("size", "words"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (999_949, "1.0 MB"), (656_787_242, "656.8 MB"),
+                                            (5e15, "5000.0 TB")])
+def test_sizes_are_readable(size, words):
+    assert readable(size) == words
 
 
 def test_json_is_written_for_people_too():

@@ -83,6 +83,18 @@ def test_comparison_has_a_panel_per_metric_and_draws_a_missing_interval_as_none(
         figures.metric_comparison([])
 
 
+def test_growth_draws_every_size_with_a_line_through_the_origin_and_the_limits():
+    table = pd.DataFrame({"step": ["write", "write", "read", "read"], "rows": [2_000_000, 1_000_000, 1_000_000, 2_000_000],
+                          "seconds": [8.0, 4.0, 1.0, 2.0], "peak_mb": [700.0, 650.0, 300.0, 310.0]})
+    time, memory = figures.growth(table, {"write": 2048.0}).axes
+    points, line = time.lines[:2]
+    assert np.allclose(points.get_xydata(), [[1, 4], [2, 8]]) and np.allclose(line.get_xydata(), [[0, 0], [2, 8]])
+    assert {t.get_text() for t in time.get_legend().get_texts()} == {"write", "read"}
+    assert any(np.allclose(drawn.get_ydata(), 2048) for drawn in memory.lines)
+    with pytest.raises(DataError, match="at least one measured step"):
+        figures.growth(table.head(0))
+
+
 def test_save_is_whole_or_nothing(tmp_path, monkeypatch):
     figure = figures.concept_graph(GAPS, CONCEPTS, EDGES)
     path = figures.save(figure, tmp_path / "new" / "graph.png", dpi=50)
