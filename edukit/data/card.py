@@ -52,6 +52,10 @@ class Card:
     croissant: dict[str, Any]
     sections: dict[str, str]
 
+    def _repr_markdown_(self) -> str:
+        """In a notebook a card is shown as it reads in a terminal."""
+        return render(self)
+
     def files(self, variant: str | None = None) -> list[dict[str, Any]]:
         """Raw files with a known sum (Croissant ``FileObject``): all, or those that one variant of the loader reads."""
         return self._parts("cr:FileObject", variant)

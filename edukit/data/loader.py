@@ -120,11 +120,11 @@ def find_raw(name: str, folder: str, path: str | None, needed: tuple[str, ...]) 
     place = Path(path) if path else root / folder if root else None
     if place is None:
         raise DataError(f"data {name} needs {', '.join(needed)}; found no folder to look in. Set EDUKIT_DATA to a folder that holds "
-                        f"{folder}/, or give data.path=FOLDER. How to obtain the files: edukit data card {name}.")
+                        f"{folder}/, or give data.path=FOLDER. `edukit data fetch {name}` obtains the files or says how; terms: edukit data card {name}.")
     absent = [file for file in needed if not (place / file).is_file()]
     if absent:
         raise DataError(f"data {name} needs {', '.join(absent)} in {place}; found {'no such folder' if not place.is_dir() else 'them absent'}. "
-                        f"How to obtain the files: edukit data card {name}.")
+                        f"`edukit data fetch {name}` obtains the files or says how; terms: edukit data card {name}.")
     return place
 
 
