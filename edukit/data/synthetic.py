@@ -215,7 +215,7 @@ def simulate(concepts: pd.DataFrame, prerequisites: pd.DataFrame, classes: int =
 
 @dataclass(frozen=True)
 class Synthetic:
-    """The classroom embedded in edukit: two terms over the map of :mod:`edukit.data.curriculum`, all of it invented.
+    """The classroom embedded in edukit: two terms over a map of 40 concepts of middle-school mathematics, all of it invented.
 
     Parameters
     ----------

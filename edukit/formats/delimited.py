@@ -96,6 +96,8 @@ def read_text(path: Path) -> str:
         at = raw.find(b"\0")
         raise DataError(f"{path} must be a text file or a sheet (.xlsx); found a zero byte at position {max(at, 0):,}. "
                         "Export it as csv (UTF-8) and try again.")
+    if not text.strip(BLANKS):
+        raise DataError(f"{path} must hold rows; found an empty file ({len(raw)} bytes). Check that it was saved.")
     return text
 
 

@@ -51,7 +51,7 @@ def _marked(path: Path, log: pd.DataFrame, bad: pd.Series, say: Say) -> pd.DataF
     unread = bad & ~bonus
     if unread.any():
         say(f"{int(unread.sum()):,} cells without a mark (such as {log.loc[unread, 'written'].iloc[0]!r}) were left out")
-    kept = log[~unread].assign(correct=log["correct"].clip(upper=1))
+    kept = log.assign(correct=log["correct"].clip(upper=1))[~unread]
     if not len(kept):
         raise DataError(f"{path} must hold at least one mark; found none. Export the points of each question as well.")
     return kept
@@ -99,20 +99,22 @@ def _canvas_quiz(path: Path, table: pd.DataFrame, learner: pd.Series, say: Say) 
     full = pd.DataFrame({m[1]: [points[i]] * len(table) for i, m in items.items()}, index=table.index)
     log, bad = melt(learner, earned, full)
     log = _marked(path, log, bad, say)
-    chosen = table.iloc[:, asked].set_axis(earned.columns, axis=1).stack().rename("response")
-    log = log.join(chosen, on=["row", "item_id"])
+    log["response"] = pd.Series(table.iloc[:, asked].to_numpy(dtype=object)[log["row"], log["column"]], index=log.index, dtype="str")
     section, submitted, attempt = (_column(table, (name,)) for name in ("section", "submitted", "attempt"))
     if section is not None:
         log["class_id"] = section.to_numpy()[log["row"]]
     if submitted is not None:
         log["timestamp"] = _when(submitted, say).to_numpy()[log["row"]]
     number = pd.to_numeric(attempt, errors="coerce").fillna(1).astype(int) if attempt is not None else learner.groupby(learner).cumcount() + 1
-    return by_item(_attempts(log, number).drop(columns=["row", "written"]), pd.Series({m[1]: m[2] or m[1] for m in items.values()}))
+    return by_item(_attempts(log, number).drop(columns=["row", "column", "written"]), pd.Series({m[1]: m[2] or m[1] for m in items.values()}))
 
 
 def _canvas_gradebook(path: Path, table: pd.DataFrame, say: Say) -> dict[str, pd.DataFrame]:
     work = {c: _ASSIGNMENT.match(c) for c in table.columns if _ASSIGNMENT.match(c)}
-    student = _column(table, ("student",))
+    student, section = _column(table, ("student",)), _column(table, ("section",))
+    if student is None or section is None or not work:
+        raise DataError(f"{path} must be a quiz's student analysis or a gradebook of Canvas (Student, ID, Section, and assignments such as "
+                        f"`Essay (98765)`); found {', '.join(table.columns[:8])}.")
     head = student.str.contains("Points Possible", na=False)
     if not head.any():
         raise DataError(f"{path} must have the row `Points Possible` below its header, as the gradebook is exported; found none.")
@@ -132,7 +134,7 @@ def _canvas_gradebook(path: Path, table: pd.DataFrame, say: Say) -> dict[str, pd
     log = _marked(path, log, bad, say)
     log["class_id"] = _column(rows, ("section",)).to_numpy()[log["row"]]
     say("each assignment of the gradebook is one item: a quiz's own export tells more")
-    return by_item(log.drop(columns=["row", "written"]), pd.Series({work[c][2]: work[c][1] or work[c][2] for c in counted}))
+    return by_item(log.drop(columns=["row", "column", "written"]), pd.Series({work[c][2]: work[c][1] or work[c][2] for c in counted}))
 
 
 def read_moodle(path: Path, sheet: str | None = None, say: Say = quiet) -> dict[str, pd.DataFrame]:
@@ -168,17 +170,18 @@ def read_moodle(path: Path, sheet: str | None = None, say: Say = quiet) -> dict[
         given = sorted(set(replies) & set(rights), key=int)
         answers = table[[replies[n] for n in given]].set_axis(given, axis=1)
         right = table[[rights[n] for n in given]].set_axis(given, axis=1)
-        same = (answers == right).astype("str").where(answers.notna() & (answers != "-") & right.notna())
-        log, bad = melt(learner, same)
+        cells = (answers == right).astype("str").where(answers.notna() & (answers != "-") & right.notna())
+        log, bad = melt(learner, cells)
         say("right or wrong was told by comparing each response with the right answer: part marks are not in this report")
     log = _marked(path, log, bad, say)
     if replies:
-        log = log.join(table[list(replies.values())].set_axis(list(replies), axis=1).stack().rename("response"), on=["row", "item_id"])
+        said = table.reindex(columns=[replies.get(n, "") for n in cells.columns]).to_numpy(dtype=object)
+        log["response"] = pd.Series(said[log["row"], log["column"]], index=log.index, dtype="str")
     begun = _when(_column(table, _STARTED) if started is not None else pd.Series(pd.NaT, index=table.index), say)
     number = (begun.groupby(learner).rank(method="first") if begun.notna().all() else learner.groupby(learner).cumcount() + 1).astype(int)
     if ended is not None:
         log["timestamp"] = _when(_column(table, _ENDED), quiet).to_numpy()[log["row"]]
-    return by_item(_attempts(log, number).drop(columns=["row", "written"]))
+    return by_item(_attempts(log, number).drop(columns=["row", "column", "written"]))
 
 
 def _moodle_learners(table: pd.DataFrame, say: Say) -> pd.Series:

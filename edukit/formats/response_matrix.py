@@ -51,7 +51,7 @@ def by_item(log: pd.DataFrame, names: pd.Series | None = None) -> dict[str, pd.D
 
 
 def melt(learner: pd.Series, cells: pd.DataFrame, full: pd.DataFrame | None = None) -> tuple[pd.DataFrame, pd.Series]:
-    """One row per filled cell, learner by learner: position of the row, item, mark as it was written, its share; and which are unreadable.
+    """One row per filled cell, learner by learner: its row and column by position, item, mark as written, share; and which are unreadable.
 
     ``full`` holds the full points of each cell, in the shape of ``cells``.
     """
@@ -59,7 +59,7 @@ def melt(learner: pd.Series, cells: pd.DataFrame, full: pd.DataFrame | None = No
     written = pd.Series(cells.to_numpy(dtype=object)[rows, columns], dtype="str")
     most = None if full is None else pd.Series(full.to_numpy(dtype=object)[rows, columns], dtype="str")
     share, bad = read_marks(written, most)
-    log = pd.DataFrame({"row": rows, "learner_id": learner.to_numpy()[rows], "item_id": cells.columns.to_numpy(dtype=object)[columns],
+    log = pd.DataFrame({"row": rows, "column": columns, "learner_id": learner.to_numpy()[rows], "item_id": cells.columns.to_numpy(dtype=object)[columns],
                         "written": written, "correct": share})
     return log, bad
 
@@ -97,7 +97,7 @@ def read(path: Path, sheet: str | None = None, say: Say = quiet, about: Mapping[
         say(f"{empty:,} empty cells were left out: an item without a mark counts as not answered, not as wrong")
     for column, meaning in about.items():
         log[meaning] = table[column].to_numpy()[log["row"]]
-    return by_item(log.drop(columns=["row", "written"]))
+    return by_item(log.drop(columns=["row", "column", "written"]))
 
 
 def read_q_matrix(path: Path, sheet: str | None = None) -> pd.DataFrame:

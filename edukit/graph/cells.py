@@ -262,7 +262,7 @@ def per_concept(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFr
         counts += np.bincount(item, minlength=len(item_ids))
         marks += np.bincount(item, batch["correct"].to_numpy(float)[known], len(item_ids))
         met = sparse.csr_array((np.ones(len(item)), (learner, item)), shape=(len(ids), len(item_ids))) @ tagged
-        learners += np.bincount(met.indices, minlength=len(concept_ids))  # each learner and concept is one entry
+        learners += np.bincount(sparse.coo_array(met).coords[1], minlength=len(concept_ids))  # each learner and concept is one entry
     n = tagged.T @ counts
     with np.errstate(invalid="ignore"):
         mean = (tagged.T @ marks) / n

@@ -15,10 +15,11 @@ from hydra.utils import get_class, instantiate
 
 from edukit.data import store
 from edukit.data.card import load_card, problems
-from edukit.protocols import Loader
+from edukit.data.interaction_store import InteractionStore
+from edukit.protocols import Loader, StreamingLoader
 from edukit.reproducibility import bundled
-from edukit.schema import DataError
-from edukit.validation import validate_all
+from edukit.schema import DataError, key_of
+from edukit.validation import validate
 
 INVENTED = Path(__file__).parents[1] / "invented"
 """One file a data set: ``write(place, variant)`` writes raw files with every quirk of the real ones; ``PATH`` where ``path`` names a file;
@@ -60,27 +61,48 @@ def test_it_is_a_frozen_dataclass_named_like_its_yaml_and_card(loader):
 
 
 def test_tables_pass_the_schema_and_every_reference_holds(loader):
-    tables = validate_all(loader.parse(loader.raw_dir()))
+    tables = store.check(loader)
     assert {"interactions", "concept_pairs", "prerequisites", "answers", "enrolments", "learners"} & set(tables), "it must hold what it is known for"
     assert ("interactions" not in tables) or {"q_matrix", "concepts"} <= set(tables)
+
+
+def test_what_is_streamed_is_not_parsed_and_the_other_way_round(loader):
+    place = loader.raw_dir()
+    if not hasattr(loader, "streams"):
+        pytest.skip("streams nothing")
+    assert isinstance(loader, StreamingLoader)
+    parsed, streamed = loader.parse(place), loader.streams(place)
+    assert set(streamed) <= {"interactions", "events"} and not set(streamed) & set(parsed)
+    assert set(store.check(loader)) == {*parsed, *streamed}
+
+
+def test_a_streamed_log_is_the_same_on_disk_and_in_memory(loader, monkeypatch):
+    if not hasattr(loader, "streams") or not loader.streams(loader.raw_dir()):
+        pytest.skip("streams nothing")
+    tables = store.check(loader)
+    monkeypatch.setattr(store, "LARGE", 0)
+    logs = store.check(loader)
+    for name in loader.streams(loader.raw_dir()):
+        assert isinstance(logs[name], InteractionStore) and not isinstance(tables[name], InteractionStore)
+        pd.testing.assert_frame_equal(logs[name].to_frame(), tables[name])
+        pd.testing.assert_frame_equal(validate(tables[name], name), tables[name])
 
 
 def test_parsing_twice_gives_the_same_tables_and_raw_files_stay_as_they_were(loader):
     place = loader.raw_dir()
     before = {p: p.read_bytes() for p in loader.files(place)}
-    first, second = validate_all(loader.parse(place)), validate_all(loader.parse(place))
+    first, second = store.check(loader), store.check(loader)
     for name in first:
         pd.testing.assert_frame_equal(first[name], second[name])
     assert before == {p: p.read_bytes() for p in loader.files(place)}
 
 
 def test_one_response_is_one_row_whatever_its_concepts(loader):
-    tables = validate_all(loader.parse(loader.raw_dir()))
+    tables = store.check(loader)
     log = tables.get("interactions")
     if log is None:
         pytest.skip("holds no responses")
-    key = ["learner_id", "order"] if log["order"].notna().all() else ["learner_id", "item_id"]
-    assert not log.duplicated(key).any()
+    assert not log.duplicated(key_of("interactions", log)).any()
 
 
 def test_every_field_and_every_raw_byte_is_in_the_cache_key(loader):
@@ -108,8 +130,7 @@ def test_a_missing_file_is_named_with_the_way_to_obtain_it(loader):
 
 def test_only_invented_ids_leave_without_a_pseudonym(loader, tmp_path, monkeypatch):
     monkeypatch.setenv("EDUKIT_CACHE", str(tmp_path / "cache"))
-    raw = validate_all(loader.parse(loader.raw_dir()))
-    loaded = store.load(loader)
+    raw, loaded = store.check(loader), store.load(loader)
     for table in (name for name in raw if "learner_id" in raw[name]):
         before, after = (set(tables[table]["learner_id"].dropna()) for tables in (raw, loaded))
         assert (after == before) if getattr(loader, "invented", False) else not after & before

@@ -11,12 +11,12 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+from edukit.experiments import recipe
 
 import edukit.formats
 from edukit.data import store
 from edukit.data.interaction_store import InteractionStore
 from edukit.data.junyi import Junyi
-from edukit.experiments import recipe
 from edukit.schema import DataError
 
 EXERCISES = "name,prerequisites,pretty_display_name,topic,area\na,,A,t,x\nb,a,B,t,x\n"

@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from edukit.graph.cells import abilities, fold
+from edukit.graph import cells
+from edukit.graph.cells import abilities, fold, per_concept
 from edukit.graph.evidence import CHANNELS, Evidence, intervals, pairwise, to_table
 from edukit.graph.judging import judge
 from edukit.graph.sources import Expert, NoGraph
-from edukit.protocols import NotFittedError, PrerequisiteModel
+from edukit.protocols import LearnerBatches, NotFittedError, PrerequisiteModel
 from edukit.schema import DataError
 
 LAYERS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]
@@ -193,3 +194,48 @@ def test_expert_and_none_are_models_too(world):
     for model in (Expert(), NoGraph()):
         with pytest.raises(NotFittedError):
             model.graph()
+
+
+class Batches:
+    """A log in batches of whole learners, in an order that is not that of their ids."""
+
+    def __init__(self, rows: pd.DataFrame, batches: int):
+        self.rows, self.batches = rows, batches
+
+    columns = property(lambda self: list(self.rows.columns))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def iter_learners(self, rows=1_000_000):
+        of = self.rows["learner_id"].map(lambda learner: int(learner[::-1]) % self.batches)
+        by = ["learner_id", "order"] if self.rows["order"].notna().all() else "learner_id"
+        for k in range(self.batches):
+            yield self.rows[of == k].sort_values(by, kind="stable", ignore_index=True)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("piece", [500, 1 << 20])
+def test_batches_give_the_numbers_of_the_table(ordered, piece, monkeypatch):
+    world = planted(400, ordered=ordered)
+    q = pd.concat([world["q_matrix"], pd.DataFrame({"item_id": ["0"], "concept_id": ["c05"]})])
+    rows = world["interactions"].assign(attempt=pd.array(np.where(np.arange(len(world["interactions"])) % 9, 1, 2), "Int64"))
+    whole, model = pairwise(rows, q), Evidence(draws=20).fit({**world, "interactions": rows})
+    monkeypatch.setattr(cells, "PIECE", piece)
+    for batches in (1, 7):
+        log = Batches(rows, batches)
+        assert isinstance(log, LearnerBatches) and not isinstance(rows, LearnerBatches)
+        pd.testing.assert_frame_equal(pairwise(log, q), whole, rtol=1e-9, atol=0)
+        again = Evidence(draws=20).fit({**world, "interactions": log})
+        pd.testing.assert_frame_equal(again.graph().prerequisites, model.graph().prerequisites)
+
+
+def test_counts_per_concept_are_those_of_a_join(world):
+    q = pd.concat([world["q_matrix"], pd.DataFrame({"item_id": ["0", "new"], "concept_id": ["c05", "c99"]})])
+    joined = world["interactions"].merge(q, on="item_id").groupby("concept_id")
+    wanted = pd.DataFrame({"n": joined.size(), "learners": joined["learner_id"].nunique(), "items": joined["item_id"].nunique(),
+                           "correct": joined["correct"].mean()})
+    for log in (world["interactions"], Batches(world["interactions"], 5)):
+        found = per_concept(log, q).set_index("concept_id")
+        pd.testing.assert_frame_equal(found.drop("c99"), wanted, check_dtype=False, check_index_type=False, rtol=1e-12)
+        assert found.loc["c99", ["n", "learners", "items"]].tolist() == [0, 0, 0] and np.isnan(found.loc["c99", "correct"])

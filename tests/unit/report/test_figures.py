@@ -110,3 +110,13 @@ def test_save_is_whole_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         figures.save(figure, path)
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["graph.png"]
+
+
+def test_the_atlas_draws_a_tile_per_use_and_hatches_what_is_absent():
+    uses = ["trace learning", "grade answers"]
+    table = pd.DataFrame({"data": ["a", "b"], "learners": [30, None], "responses": [900, None], uses[0]: [True, None], uses[1]: [False, None]})
+    figure = figures.data_atlas(table, uses)
+    tiles = figure.axes[0].patches
+    assert [bool(tile.get_hatch()) for tile in tiles] == [False, False, True, True]
+    assert len({tile.get_facecolor() for tile in tiles[:2]}) == 2
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
