@@ -13,10 +13,11 @@ from typing import ClassVar
 import pandas as pd
 
 from edukit.formats import case, datashop, lms, oneroster, response_matrix, response_rows, sequence_files, xapi
-from edukit.formats.delimited import SHEETS, Say, need, quiet, read_table, read_text, separator_of
+from edukit.formats.delimited import SHEETS, Say, quiet, read_table, read_text, separator_of
 from edukit.formats.response_rows import match_columns
 from edukit.schema import DataError
 
+GRAPH_COLUMNS = {"concept_id": ("concept", "skill"), "requires_id": ("requires", "prerequisite", "prerequisite_id", "needs")}
 KINDS = ("auto", "rows", "matrix", "canvas", "moodle", "datashop", "xapi", "oneroster", "pykt", "three_line", "triple")
 
 
@@ -33,7 +34,7 @@ class SchoolCsv:
     kind : one of :data:`KINDS`; ``auto`` recognises it by its ending, its header and its shape.
     sheet : name of the sheet of a workbook; the first where it is not given.
     q_matrix : a second file that says which item assesses which concept: a row for each pair, or a row an item with 0 or 1 below each concept.
-    graph : a file of prerequisites: CASE (.json), or a table with the columns concept_id and requires_id.
+    graph : a file of prerequisites: CASE (.json), or a table with the columns concept and requires (what is learnt, and what it builds on).
     """
 
     name: ClassVar[str] = "school_csv"
@@ -174,8 +175,11 @@ def _with_graph(tables: dict[str, pd.DataFrame], path: Path, say: Say) -> dict[s
         found = _telling(case.read, path, say)
     else:
         claims = read_table(path)
-        claims = claims.rename(columns={c: response_matrix.plain(c) for c in claims.columns})
-        need(path, claims, ("concept_id", "requires_id"))
+        called = {name: target for target, names in GRAPH_COLUMNS.items() for name in names}
+        claims = claims.rename(columns={c: called.get(response_matrix.plain(c), response_matrix.plain(c)) for c in claims.columns})
+        if absent := [c for c in GRAPH_COLUMNS if c not in claims]:
+            raise DataError(f"{path} must have a column for {', '.join(absent)}; found {', '.join(map(str, claims.columns))}. Name the columns concept and "
+                            "requires: what is learnt, and what it builds on.")
         kept = [c for c in ("concept_id", "requires_id", "source", "weight", "type", "rationale", "group") if c in claims]
         found = {"prerequisites": claims[kept].assign(source=claims["source"] if "source" in claims else "school",
                                                       weight=claims["weight"] if "weight" in claims else 1.0)}

@@ -131,14 +131,14 @@ def test_few_ties_follow_the_file_and_german_dates_put_the_day_first(tmp_path):
 def test_a_q_matrix_and_a_graph_of_the_school_are_joined(tmp_path):
     path = write(tmp_path, "student,item,score,skill\na,q1,1,x\na,q2,0,x\n")
     q = write(tmp_path, "item,add,sub\nq1,1,0\nq2,1,1\nq9,0,1\n", "q.csv")
-    graph = write(tmp_path, "Concept ID,Requires ID\nsub,add\nadd,count\n", "graph.csv")
+    graph = write(tmp_path, "Concept,Prerequisite\nsub,add\nadd,count\n", "graph.csv")
     notes: list[str] = []
     tables = read(path, notes, q_matrix=q, graph=graph)
     assert len(tables["q_matrix"]) == 4 and tables["prerequisites"]["source"].unique().tolist() == ["school"]
     assert set(tables["concepts"]["concept_id"]) == {"add", "sub", "count"} and any("q.csv have no response" in n for n in notes)
     assert "found none for 1 of 2 ('q2')" in refused(path, q_matrix=write(tmp_path, "item,skill\nq1,a\n", "short.csv"))
     assert "must speak of concepts that the responses have ('x', ...)" in refused(path, graph=graph)
-    assert "must have the columns requires_id" in refused(path, graph=write(tmp_path, "concept_id\nx\n", "g.csv"))
+    assert "must have a column for requires_id" in refused(path, graph=write(tmp_path, "concept_id\nx\n", "g.csv"))
     loader = SchoolCsv(path=path, q_matrix=q, graph=graph)
     assert [p.name for p in loader.files(loader.raw_dir())] == ["ours.csv", "q.csv", "graph.csv"]
     with pytest.raises(DataError, match="needs the file nowhere.csv.*data.graph"):
