@@ -21,7 +21,7 @@ _STUDIES = "Student_Speciali[sz]ation.csv"
 
 @dataclass(frozen=True)
 class DbeKt22:
-    """Databases course at the Australian National University, 2018-2021: ordered answers and expert dependencies between concepts.
+    """Databases course at the Australian National University, 2019-2022: ordered answers and expert dependencies between concepts.
 
     A dependency runs from the concept that comes first to the one that builds on it: ``from_knowledgecomponent_id`` is the prerequisite.
     Source: Abdelrahman, Abdelfattah, Wang and Lin, 2022, arXiv 2208.12651.

@@ -237,8 +237,9 @@ def _effects(raw_dir: Path, gains: pd.DataFrame, trials: pd.DataFrame) -> pd.Dat
     """Both measures of both files, one row each.
 
     ``gain_p``: of the learners wrong before a lesson, the share that was right after it; ``gain_k`` also counts those who went from right to
-    wrong, as lucky guesses, among the learners wrong before. ``trial_p`` and ``trial_k``: the same two ways of counting, as the difference
-    between learners taught the lesson and learners taught others. ``n_treated`` of a gain is the number of learners it is a share of.
+    wrong, as lucky guesses, among the learners wrong before. ``trial_p`` and ``trial_k``: the difference, between learners drawn to be taught
+    the lesson and learners drawn to be taught others, in the share of all of them who are right afterwards; ``trial_p`` leaves those out who went
+    from right to wrong, ``trial_k`` counts them as not knowing. ``n_treated`` of a gain is the number of learners it is a share of.
     """
     count = gains[["n00", "n01", "n10"]].apply(pd.to_numeric, errors="coerce")
     frames = [pd.DataFrame({"concept_id": _whole(gains["QuestionConstructId"]), "requires_id": _whole(gains["LessonConstructId"]), "kind": kind,

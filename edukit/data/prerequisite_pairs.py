@@ -161,7 +161,7 @@ def _levels(document_id: pd.Series) -> pd.Series:
 
 @dataclass(frozen=True)
 class Alcpl:
-    """Textbook concepts of data mining, geometry and precalculus: every pair judged by experts, with 38 numbers from Wikipedia.
+    """Textbook concepts of data mining, geometry and precalculus: pairs with labels corrected by experts, and 38 numbers from Wikipedia.
 
     The labels are closed under transitivity, and every positive is also there the other way round as a negative. A concept may belong to two
     domains; each pair says which domain it was judged in.

@@ -95,7 +95,7 @@ def test_the_command_stopped_by_hand_says_how_to_go_on(server, tmp_path, monkeyp
 
 
 def test_the_command_says_what_is_known(tmp_path, monkeypatch, capsys):
-    with pytest.raises(DataError, match="LABEL must be .*junyi_cut10k.*synthetic.*; found junyi_nothing"):
+    with pytest.raises(DataError, match="data must be one of .*junyi_cut10k.*synthetic.*; found junyi_nothing"):
         data_fetch("junyi_nothing")
     monkeypatch.delenv("EDUKIT_DATA", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
