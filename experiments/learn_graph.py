@@ -38,7 +38,7 @@ def judged_evidence(data: LearningData, statistics: tuple[str, ...], draws: int,
 
 def run(cfg: DictConfig) -> RunReport:
     """Score every ordered pair of concepts by every statistic, judge them, and keep the graph that ``cfg.graph`` stands for."""
-    with recipe.open_run(cfg) as job:
+    with recipe.open_run(cfg, batches=True) as job:
         graph = recipe.graph_of(instantiate(cfg.graph), job.data, job.data["interactions"])
         graph.prerequisites.to_parquet(job.folder / "prerequisites.parquet", index=False)
         job.tracked.append("prerequisites.parquet")

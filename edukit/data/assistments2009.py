@@ -15,7 +15,7 @@ from edukit.formats.delimited import need, read_text_table
 from edukit.schema import DataError
 
 _LPP = ("preprocessed_data_train.csv", "preprocessed_data_test.csv", "q_mat.npz")
-_AKT = (*(f"assist2009_pid_test{fold}.csv" for fold in range(1, 6)), "skill.json", "problems.json", "user.json")
+_AKT = (*(f"assist2009_pid_test{fold}.csv" for fold in range(1, 6)), "skill.json")
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ class EdNet:
         """Tables items, q_matrix, concepts; the responses are streamed."""
         table = read_text_table(raw_dir / QUESTIONS, dtype="str")
         need(raw_dir / QUESTIONS, table, ("question_id", "bundle_id", "correct_answer", "part", "tags"))
+        if table["tags"].isna().all():
+            raise DataError(f"{raw_dir / QUESTIONS} must give the tags of each question; found none in {len(table):,} rows. The file may be truncated: "
+                            "obtain it again.")
         questions = table.drop_duplicates("question_id")
         tags = questions.assign(concept_id=questions["tags"].str.split(";")).explode("concept_id")
         tags["concept_id"] = tags["concept_id"].str.strip()

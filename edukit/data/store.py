@@ -34,6 +34,7 @@ from edukit.schema import SCHEMA_VERSION, DataError
 from edukit.validation import validate_all
 
 LARGE = 5_000_000  # rows of a log that still become a table: about 1 GB while it is prepared
+MANY = 10_000  # raw files that are no longer read for the cache key (EdNet has one for each of 784,309 learners)
 LINE = 60  # bytes a row of a file that is not text is taken to have
 READ, STREAMED = 300_000, 200_000  # raw rows a second, read as tables and streamed, on a small machine
 TABLE = 700  # bytes a raw row takes while tables are prepared
@@ -54,10 +55,11 @@ def _streams(loader: Any, raw_dir: Path) -> dict[str, str]:
 
 
 def cache_key(loader: Any, raw: list[Path], key_version: str) -> str:
-    """Identity of the prepared tables of one loader on these raw files."""
+    """Identity of the prepared tables of one loader on these raw files; of :data:`MANY` files, their names, sizes and times stand for their bytes."""
     folders = (Path(inspect.getfile(type(loader))).parent, Path(__file__).parent, Path(edukit.formats.__file__).parent)
     code = [file for folder in dict.fromkeys(folders) for file in sorted(folder.glob("*.py"))]
-    return fingerprint(type(loader).__qualname__, _options(loader), SCHEMA_VERSION, key_version, *code, *[p.name for p in raw], *raw)
+    return fingerprint(type(loader).__qualname__, _options(loader), SCHEMA_VERSION, key_version, *code, *[p.name for p in raw],
+                       *([f"{p.stat().st_size} {p.stat().st_mtime_ns}" for p in raw] if len(raw) > MANY else raw))
 
 
 def check(loader: Any) -> dict[str, Log]:
@@ -77,7 +79,7 @@ class _Folder:
 
 
 def estimate(raw: list[Path], streamed: bool) -> str:
-    """What preparing these raw files will cost, before it begins: rows from the length of the first lines, minutes and memory from the rows."""
+    """What preparing these raw files will cost, before it begins: lines from the length of the first, minutes and memory from the lines."""
     size = {path: path.stat().st_size for path in raw}
     if not sum(size.values()):
         return "a few seconds"
@@ -89,7 +91,7 @@ def estimate(raw: list[Path], streamed: bool) -> str:
     seconds = rows / (STREAMED if streamed else READ)
     memory = min(TABLE * rows, 2e9) if streamed else TABLE * rows
     time = f"about {seconds / 60:.0f} minutes" if seconds > 90 else "about a minute" if seconds > 20 else "a few seconds"
-    return f"{_size(sum(size.values()))} of raw files, about {float(f'{rows:.1g}'):,.0f} rows; {time} and {_size(memory + 3e8)} of memory"
+    return f"{_size(sum(size.values()))} of raw files, about {float(f'{rows:.1g}'):,.0f} lines; {time} and {_size(memory + 3e8)} of memory"
 
 
 def _size(size: float) -> str:
@@ -177,7 +179,7 @@ def load(loader: Loader, say: Callable[[str], None] = lambda line: None) -> Lear
                 table.to_parquet(fresh / f"{name}.parquet", index=False)
         content = fingerprint(*[part for name in sorted(tables) for part in (name, getattr(tables[name], "fingerprint", tables[name]))])
         write_json(fresh / "meta.json", {"loader": loader.name, "options": _options(loader), "schema_version": SCHEMA_VERSION,
-                                         "raw": {p.name: fingerprint(p) for p in raw}, "fingerprint": content,
+                                         "raw": {p.name: fingerprint(p) for p in raw} if len(raw) <= MANY else len(raw), "fingerprint": content,
                                          "rows": {name: len(table) for name, table in tables.items()}})
     for name, log in tables.items():
         if isinstance(log, InteractionStore):

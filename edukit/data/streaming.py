@@ -19,7 +19,7 @@ from edukit.validation import WANTED, bounds, fault, refuse, shape_faults
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PERSONAL = ("learner_id", "class_id", "teacher_id")
+PERSONAL = ("learner_id", "class_id", "teacher_id", "school_id")
 META, LEARNERS = "store.json", "learners.parquet"
 BUCKETS = 64  # 50 million rows give parts of 800,000
 TYPES = {"id": "VARCHAR", "text": "VARCHAR", "number": "DOUBLE", "count": "BIGINT", "flag": "BOOLEAN", "time": "TIMESTAMPTZ"}

@@ -150,7 +150,7 @@ def test_a_small_streamed_log_is_a_table_and_a_large_one_stays_on_disk(streamed,
     pd.testing.assert_frame_equal(big["interactions"].to_frame(), small["interactions"])
     assert set(small["interactions"]["learner_id"]) <= set(small["learners"]["learner_id"])
     assert small.allows() == big.allows() and small.allows()["order"] and small.counts() == pytest.approx(big.counts())
-    assert "about 600 rows" in said[0] and "stay on disk" in said[1] and "as a table they would take" in said[1] and len(said) == 2
+    assert "about 600 lines" in said[0] and "stay on disk" in said[1] and "as a table they would take" in said[1] and len(said) == 2
     again = large(streamed, monkeypatch, tmp_path / "big", said.append)
     assert len(said) == 2 and again.fingerprint == big.fingerprint and len(again["interactions"]) == 600
 
@@ -221,9 +221,9 @@ def test_codecs_are_in_the_key(streamed, tmp_path, monkeypatch):
 def test_the_estimate_follows_the_length_of_the_lines(tmp_path):
     (tmp_path / "log.csv").write_text("a,b,c,d,e\n" * 500_000)
     os.truncate(tmp_path / "log.csv", 5_000_000)
-    assert "about 500,000 rows" in store.estimate([tmp_path / "log.csv"], False) and store.estimate([], False) == "a few seconds"
+    assert "about 500,000 lines" in store.estimate([tmp_path / "log.csv"], False) and store.estimate([], False) == "a few seconds"
     (tmp_path / "matrix.npz").write_bytes(bytes(600))
-    assert "about 10 rows" in store.estimate([tmp_path / "matrix.npz"], True)
+    assert "about 10 lines" in store.estimate([tmp_path / "matrix.npz"], True)
 
 
 @pytest.mark.realdata
