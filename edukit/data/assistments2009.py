@@ -111,7 +111,7 @@ class Assistments2009:
         if "answer_text" in once:
             table["response"] = once["answer_text"]
         return {"interactions": table, "q_matrix": q,
-                "concepts": concepts.assign(name=concepts["concept_id"].map(named).fillna(concepts["concept_id"]))}
+                "concepts": concepts.assign(name=concepts["concept_id"].map(named.astype("str")).astype("str").fillna(concepts["concept_id"]))}
 
 
 def four_lines(path: Path) -> pd.DataFrame:
