@@ -117,6 +117,11 @@ _DECLARED = (
         _optional("agreement", "number", "agreement of the annotators", low=-1, high=1),
         _optional("votes", "count", "number of annotators", low=0),
     ), key=("concept_id", "requires_id", "domain")),
+    Table("votes", "what one expert says of one pair of concepts; a later vote of the same expert takes the place of the earlier one", (
+        _CONCEPT, _id("requires_id", "the candidate prerequisite"), _id("rater_id", "who votes, under a name of their choice"),
+        Column("vote", "text", "yes = is a prerequisite, reversed = the other way round, no = neither", values=("yes", "no", "reversed")),
+        _optional("rationale", "text", "why, in words"), _optional("timestamp", "time", "when the vote was cast"),
+    ), key=("concept_id", "requires_id", "rater_id")),
     Table("pair_features", "numbers that the publisher gives for one ordered pair of concepts, a column each", (
         _CONCEPT, _id("requires_id", "the candidate prerequisite"), _optional("domain", "text", "subject"),
     ), key=("concept_id", "requires_id", "domain"), open=True),
@@ -309,6 +314,7 @@ REFERENCES = (
     ("concept_tree", "concept_id", "concepts", "concept_id"), ("concept_tree", "parent_id", "concepts", "concept_id"),
     ("concept_pairs", "concept_id", "concepts", "concept_id"),
     ("concept_pairs", "requires_id", "concepts", "concept_id"), ("effects", "concept_id", "concepts", "concept_id"),
+    ("votes", "concept_id", "concepts", "concept_id"), ("votes", "requires_id", "concepts", "concept_id"),
     ("effects", "requires_id", "concepts", "concept_id"), ("submissions", "assessment_id", "assessments", "assessment_id"),
     ("answers", "question_id", "questions", "question_id"),
 )
