@@ -57,14 +57,15 @@ def _state(loader: Any) -> str:
 
 
 @data_app.command("card")
-def data_card(name: str) -> None:
+def data_card(label: Annotated[str, typer.Argument(help="data set, or data set and variant: junyi_cut10k")]) -> None:
     """The card of a data set: who is in it, what may be done with it, known flaws, how to obtain it."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from edukit.data.card import load_card, render
+    from edukit.data.catalogue import loader
 
-    Console().print(Markdown(render(load_card(name))))
+    Console().print(Markdown(render(load_card(loader(label).name))))
 
 
 @data_app.command("fetch")
@@ -109,7 +110,8 @@ def data_fetch(
 @data_app.command("check")
 def data_check(
     name_or_file: Annotated[str, typer.Argument(metavar="NAME-or-FILE", help="a data set (with its variant: junyi_cut10k), or a file of your own")],
-    kind: Annotated[str, typer.Option(help="what your file is, where it is not recognised")] = "auto",
+    kind: Annotated[str, typer.Option(help="what your file is, where it is not recognised: rows (a row per response), matrix (a row per learner), canvas, "
+                                           "moodle, datashop, xapi, oneroster, pykt, three_line, triple")] = "auto",
     sheet: Annotated[str | None, typer.Option(help="sheet of your workbook")] = None,
     q_matrix: Annotated[str | None, typer.Option(help="your file of items and concepts")] = None,
     graph: Annotated[str | None, typer.Option(help="your file of prerequisites")] = None,
@@ -117,11 +119,14 @@ def data_check(
     """Read a data set, or a file of your own, afresh: report every fault, or what it holds, what is doubtful and what is missing."""
     from edukit.data.catalogue import loader
     from edukit.data.store import check
+    from edukit.schema import DataError
 
     if name_or_file not in [p.stem for p in configs("data")] and (Path(name_or_file).suffix or Path(name_or_file).exists()):
         _check_own({"path": name_or_file, "kind": kind, "sheet": sheet, "q_matrix": q_matrix, "graph": graph})
         return
     chosen = loader(name_or_file)
+    if kind != "auto" or sheet or q_matrix or graph:
+        raise DataError(f"--kind, --sheet, --q-matrix and --graph are for a file of your own; found the data set {name_or_file}. Leave them out.")
     _describe(chosen.name, check(chosen))
     typer.echo("no fault found")
 
@@ -131,11 +136,15 @@ def _check_own(given: dict[str, str | None]) -> None:
     import shlex
 
     from edukit.data.school_csv import SchoolCsv
+    from edukit.formats.delimited import sheets
     from edukit.validation import validate_all
 
     loader = SchoolCsv(**given)  # type: ignore[arg-type]
     loader.raw_dir()
     typer.echo(f"read as      {loader.recognised()}" + ("" if loader.kind != "auto" else "   (recognised; --kind says otherwise)"))
+    if len(pages := sheets(Path(str(loader.path)))) > 1:
+        others = [page for page in pages if page != (loader.sheet or pages[0])]
+        typer.echo(f"sheet        {loader.sheet or pages[0]}   (not read: {', '.join(others)}; --sheet names another)")
     columns = loader.columns()
     for column, meaning, sure in columns[:30]:
         typer.echo(f"  {column:<24} -> {meaning or '(not used)'}{f'   ({sure})' if sure else ''}")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from edukit.cli_data import _quoted
+from edukit.data.school_csv import KINDS
 from edukit.evaluation import RunReport
 
 
@@ -61,8 +62,19 @@ def test_check_takes_a_label_a_q_matrix_and_lists_variants(tmp_path):
     assert done.returncode == 0 and "read as      matrix" in done.stdout and "data.q_matrix=q.csv" in done.stdout and "an item   (by its marks)" in done.stdout
     assert "no fault found" in command(tmp_path, "data", "check", "synthetic").stdout
     assert "To check a file of your own" in command(tmp_path, "data", "check", "nothing").stderr
+    assert "are for a file of your own" in command(tmp_path, "data", "check", "synthetic", "--q-matrix", "q.csv").stderr
+    assert "data must be one of" in command(tmp_path, "data", "card", "nothing").stderr
+    helped = command(tmp_path, "data", "check", "--help").stdout
+    assert all(kind in helped for kind in KINDS)
     listed = command(tmp_path, "data", "list").stdout
     assert "variants: cut10k (" in listed
+
+
+def test_the_sheets_that_were_not_read_are_named(tmp_path):
+    with pd.ExcelWriter(tmp_path / "a.xlsx") as book:
+        pd.DataFrame({"student": [7, 8], "item": "q1", "score": [1, 0]}).to_excel(book, sheet_name="Data", index=False)
+        pd.DataFrame({"x": [1]}).to_excel(book, sheet_name="Notes", index=False)
+    assert "sheet        Data   (not read: Notes; --sheet names another)" in command(tmp_path, "data", "check", "a.xlsx").stdout
 
 
 @pytest.mark.parametrize("value", ["a.csv", "it's.csv", "a b/(1).csv", "C:\\x\\y.csv", "ends\\'.csv", "a=b,c.csv", "${x}.csv", "😀.csv"])

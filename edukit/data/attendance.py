@@ -18,7 +18,7 @@ from edukit.validation import validate
 
 CODES = {**dict.fromkeys(("p", "present", "1", "yes", "/", "\\"), "present"), **dict.fromkeys(("l", "late", "t", "tardy"), "late"),
          **dict.fromkeys(("a", "absent", "0", "no"), "absent"), **dict.fromkeys(("e", "excused", "authorised", "authorized"), "excused")}
-SYNONYMS = {"learner_id": ("learner", "student", "student_id", "pupil", "pupil_id", "user_id"), "date": ("day", "school_day"),
+SYNONYMS = {"learner_id": ("student_id", "pupil_id", "user_id", "learner", "student", "pupil"), "date": ("day", "school_day"),
             "status": ("code", "mark", "attendance"), "minutes_late": ("minutes", "late_minutes"), "class_id": ("class", "group", "section"),
             "term": ("semester",)}
 AWAY = ("absent", "excused")

@@ -13,11 +13,11 @@ from typing import ClassVar
 import pandas as pd
 
 from edukit.formats import case, datashop, lms, oneroster, response_matrix, response_rows, sequence_files, xapi
-from edukit.formats.delimited import SHEETS, Say, quiet, read_table, read_text, separator_of
+from edukit.formats.delimited import SHEETS, Say, forget, quiet, read_table, read_text, separator_of
 from edukit.formats.response_rows import match_columns
 from edukit.schema import DataError
 
-GRAPH_COLUMNS = {"concept_id": ("concept", "skill"), "requires_id": ("requires", "prerequisite", "prerequisite_id", "needs")}
+GRAPH_COLUMNS = {"concept_id": ("concept", "skill"), "requires_id": ("prerequisite_id", "requires", "prerequisite", "needs")}
 KINDS = ("auto", "rows", "matrix", "canvas", "moodle", "datashop", "xapi", "oneroster", "pykt", "three_line", "triple")
 
 
@@ -85,7 +85,7 @@ class SchoolCsv:
             return platform
         mapped = match_columns(list(table.columns))
         whole = set(response_rows.NEEDED) <= set(mapped.values())
-        return "matrix" if not whole and response_matrix.recognise(table, _about(mapped)) else "rows"
+        return "matrix" if not whole and response_matrix.recognise(table, _about(mapped), "item_id" not in mapped.values()) else "rows"
 
     def columns(self) -> list[tuple[str, str, str]]:
         """What each column of the file is taken for: its name, the meaning (empty = not used) and how sure that is.
@@ -97,9 +97,11 @@ class SchoolCsv:
             return []
         table = read_table(Path(str(self.path)), self.sheet)
         if kind == "matrix":
-            about = _about(match_columns(list(table.columns)))
-            return [(c, "learner_id" if i == 0 else about.get(c, "an item"), "by its place" if i == 0 else "by its name" if c in about else "by its marks")
-                    for i, c in enumerate(table.columns)]
+            found = response_matrix.layout(table, _about(match_columns(list(table.columns))))
+            by_place = found.learner == table.columns[0]
+            shown = {found.learner: ("learner_id", "by its place" if by_place else "by its name"), **{c: (m, "by its name") for c, m in found.about.items()},
+                     **dict.fromkeys(found.items, ("an item", "by its marks"))}
+            return [(c, *shown.get(c, ("", ""))) for c in table.columns]
         mapped = response_rows.understand(table)
         sure = {c: "sure" if response_matrix.plain(c) == meaning else "likely: check it" for c, meaning in mapped.items()}
         return [(c, mapped.get(c, ""), sure.get(c, "")) for c in table.columns]
@@ -126,11 +128,14 @@ class SchoolCsv:
         else:
             tables = {"pykt": sequence_files.read_pykt, "three_line": sequence_files.read_three_line, "triple": sequence_files.read_triple}[kind](path, say)
         if "interactions" in tables and "q_matrix" not in tables:
-            say("no concepts are stated: each item is its own concept")
             tables = {**response_matrix.by_item(tables["interactions"]), **tables}
         if self.q_matrix:
             tables = _with_q_matrix(tables, Path(self.q_matrix), say)
-        return _with_graph(tables, Path(self.graph), say) if self.graph else tables
+        elif "q_matrix" in tables and tables["q_matrix"]["item_id"].eq(tables["q_matrix"]["concept_id"]).all():
+            say("no concepts are stated: each item is its own concept")
+        tables = _with_graph(tables, Path(self.graph), say) if self.graph else tables
+        forget()
+        return tables
 
 
 def _telling(read: Callable[[Path], dict[str, pd.DataFrame]], path: Path, say: Say) -> dict[str, pd.DataFrame]:
@@ -144,13 +149,14 @@ def _telling(read: Callable[[Path], dict[str, pd.DataFrame]], path: Path, say: S
 
 
 def _about(mapped: dict[str, str]) -> dict[str, str]:
-    """Columns of a matrix that tell of the learner and are no items."""
-    return {c: meaning for c, meaning in mapped.items() if meaning in ("class_id", "teacher_id", "term")}
+    """Columns of a matrix that name the learner or tell of one, and are no items."""
+    return {c: meaning for c, meaning in mapped.items() if meaning in ("learner_id", "class_id", "teacher_id", "term")}
 
 
 def _with_q_matrix(tables: dict[str, pd.DataFrame], path: Path, say: Say) -> dict[str, pd.DataFrame]:
     """The tables with the concepts of a Q-matrix file in place of those of the responses."""
     q = response_matrix.read_q_matrix(path)
+    response_matrix.warn_of_lists(q["concept_id"], say)
     if "interactions" not in tables:
         raise DataError(f"a Q-matrix needs responses; found none to join {path} with.")
     items = pd.Series(tables["interactions"]["item_id"].unique(), dtype="str")
@@ -175,8 +181,11 @@ def _with_graph(tables: dict[str, pd.DataFrame], path: Path, say: Say) -> dict[s
         found = _telling(case.read, path, say)
     else:
         claims = read_table(path)
-        called = {name: target for target, names in GRAPH_COLUMNS.items() for name in names}
-        claims = claims.rename(columns={c: called.get(response_matrix.plain(c), response_matrix.plain(c)) for c in claims.columns})
+        claims = claims.rename(columns={c: response_matrix.plain(c) for c in claims.columns})
+        for target, names in GRAPH_COLUMNS.items():  # an id goes before a name
+            if target not in claims and (first := next((n for n in names if n in claims), None)):
+                claims = claims.rename(columns={first: target})
+        claims = claims.loc[:, ~claims.columns.duplicated()]
         if absent := [c for c in GRAPH_COLUMNS if c not in claims]:
             raise DataError(f"{path} must have a column for {', '.join(absent)}; found {', '.join(map(str, claims.columns))}. Name the columns concept and "
                             "requires: what is learnt, and what it builds on.")

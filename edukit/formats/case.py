@@ -80,7 +80,7 @@ class _LeftOut(dict):
 def _load(path: Path) -> dict[str, Any]:
     try:
         package = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path} must be JSON in UTF-8; found {error}. Export the framework again as CASE JSON (a CFPackage).") from None
     package = package.get("CFPackage", package) if isinstance(package, dict) else package
     if not isinstance(package, dict) or not isinstance(package.get("CFItems"), list) or not package["CFItems"]:

@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
 SEPARATORS = ("\t", ";", ",", "|")
 SHEETS = (".xlsx", ".xlsm")
 SHEET_BYTES, SHEET_CELLS = 500_000_000, 20_000_000  # unpacked bytes and cells of a sheet; more belongs in a csv file
-RIGHT = ("1", "true", "t", "yes", "y", "right", "correct")
-WRONG = ("0", "false", "f", "no", "n", "wrong", "incorrect")
+RIGHT = ("1", "true", "t", "yes", "y", "right", "correct", "wahr", "richtig", "ja", "vrai", "juste", "oui", "verdadero", "correcto", "sí", "si")
+WRONG = ("0", "false", "f", "no", "n", "wrong", "incorrect", "falsch", "nein", "faux", "non", "falso", "incorrecto")
+SPOILT = r"#(?:N/A|NV|REF!|BEZUG!|VALUE!|WERT!|NAME\?|NULL!|DIV/0!|NUM!|ZAHL!)|\d(?:[.,]\d+)?E\+\d+"
+"""What a spreadsheet leaves of an id that it could not look up, or took for a long number (``1.23E+11``): different ids became one."""
 
 Say = Callable[[str], None]
 """Told one sentence for each decision a reader takes (what it left out, what it assumed)."""
@@ -144,7 +147,7 @@ def read_strings(path: Path, header: bool = True, separator: str | None = None) 
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, ValueError) as error:
         raise DataError(f"{path} must be a table with as many cells in every row as in the first; found "
                         f"{str(error).strip().removeprefix('Error tokenizing data. ').removeprefix('C error: ')}. "
-                        "Is a quotation mark left open, or the file cut short?") from None
+                        "Is there a title above the names of the columns (then delete it), a quotation mark left open, or is the file cut short?") from None
     return _named(path, _stripped(table), header)
 
 
@@ -219,16 +222,48 @@ def _written(value: Any) -> str | None:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+def sheets(path: Path) -> list[str]:
+    """Names of the sheets of a workbook; none for any other file, or one that cannot be read."""
+    if path.suffix.lower() not in SHEETS:
+        return []
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True)
+    except Exception:  # what is wrong with it is told when it is read
+        return []
+    names = [page.title for page in book.worksheets]
+    book.close()
+    return names
+
+
 def read_table(path: Path, sheet: str | None = None, header: bool = True) -> pd.DataFrame:
-    """A text file or a sheet, by its ending; every cell as text."""
+    """A text file or a sheet, by its ending; every cell as text. The last one read is kept until another is, or until :func:`forget`."""
+    state = path.stat()
+    return _read_once(path, sheet, header, state.st_mtime_ns, state.st_size).copy(deep=False)
+
+
+@lru_cache(maxsize=1)
+def _read_once(path: Path, sheet: str | None, header: bool, changed: int, size: int) -> pd.DataFrame:
     return read_sheet(path, sheet) if path.suffix.lower() in SHEETS else read_strings(path, header)
+
+
+def forget() -> None:
+    """Let go of the table that was read last."""
+    _read_once.cache_clear()
+
+
+def matches(values: pd.Series, pattern: str) -> pd.Series:
+    """Whether each value is of a pattern as a whole; a missing one is not. Each distinct value is looked at once."""
+    once = pd.Series(values.dropna().unique(), dtype="str")
+    return values.isin(once[once.str.fullmatch(pattern)])
 
 
 def read_marks(values: pd.Series, full: pd.Series | None = None) -> tuple[pd.Series, pd.Series]:
     """Marks as a share of the full marks, and which of those that are there could not be read.
 
-    Understood are 0 and 1, yes/no, true/false, right/wrong and correct/incorrect in any case, a share (``0.5``, ``0,5``), per cent
-    (``50 %``), and, with ``full``, points out of the full points.
+    Understood are 0 and 1, yes/no, true/false, right/wrong and correct/incorrect in any case (and their German, French and Spanish words), a
+    share (``0.5``, ``0,5``), per cent (``50 %``), and, with ``full``, points out of the full points.
 
     Examples
     --------
@@ -246,16 +281,16 @@ def read_marks(values: pd.Series, full: pd.Series | None = None) -> tuple[pd.Ser
 def _shares(marks: pd.Series, full: pd.Series | None) -> pd.Series:
     text = marks.str.strip(BLANKS).str.lower()
     percent = text.str.endswith("%").fillna(False).astype(bool)
-    share = _numbers(text.str.rstrip("%" + BLANKS)).where(~percent, lambda s: s / 100)
+    share = numbers(text.str.rstrip("%" + BLANKS)).where(~percent, lambda s: s / 100)
     words = text.map({**dict.fromkeys(RIGHT, 1.0), **dict.fromkeys(WRONG, 0.0)}).astype("float64")
     if full is not None:
-        most = _numbers(full.str.strip(BLANKS))
+        most = numbers(full.str.strip(BLANKS))
         share = share.where(percent, share / most.where(most > 0))
         words = words.mask(text.isin(("0", "1")))  # points, not yes or no
     return words.fillna(share)
 
 
-def _numbers(text: pd.Series) -> pd.Series:
+def numbers(text: pd.Series) -> pd.Series:
     """Numbers with a decimal point or a decimal comma; NaN where it is neither."""
     found = pd.to_numeric(text.str.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True), errors="coerce").astype("float64")
     return found.where(np.isfinite(found))

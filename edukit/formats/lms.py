@@ -50,7 +50,7 @@ def _marked(path: Path, log: pd.DataFrame, bad: pd.Series, say: Say) -> pd.DataF
         say(f"{int(bonus.sum()):,} marks above the full points count as full marks")
     unread = bad & ~bonus
     if unread.any():
-        say(f"{int(unread.sum()):,} cells without a mark (such as {log.loc[unread, 'written'].iloc[0]!r}) were left out")
+        say(f"{int(unread.sum()):,} cells that hold no mark, or one below none (such as {log.loc[unread, 'written'].iloc[0]!r}) were left out")
     kept = log.assign(correct=log["correct"].clip(upper=1))[~unread]
     if not len(kept):
         raise DataError(f"{path} must hold at least one mark; found none. Export the points of each question as well.")

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from edukit.formats.delimited import Say, fault, quiet, read_marks, read_table
-from edukit.formats.response_matrix import CONCEPT_NAMES, ITEM_NAMES, plain
+from edukit.formats.delimited import SPOILT, Say, fault, matches, numbers, quiet, read_marks, read_table
+from edukit.formats.response_matrix import CONCEPT_NAMES, ITEM_NAMES, plain, warn_of_lists
 from edukit.schema import DataError
 
-# What schools and platforms call the columns, beside the schema's own names.
+# What schools and platforms call the columns, beside the schema's own names; of two the first counts, so that an id goes before a name or a wording.
 SYNONYMS = {
-    "learner_id": ("learner", "student", "student_id", "user", "user_id", "pupil", "pupil_id", "userid"),
-    "item_id": (*ITEM_NAMES[1:], "questionid"),
+    "learner_id": ("student_id", "user_id", "pupil_id", "studentid", "userid", "learner", "student", "user", "pupil"),
+    "item_id": ITEM_NAMES[1:],
     "correct": ("is_correct", "iscorrect", "score", "outcome", "result", "points", "mark", "marks", "percent", "percentage"),
     "max_score": ("points_possible", "max_points", "max_marks", "full_marks", "out_of"),
     "order": ("order_id", "position", "step", "sequence"),
@@ -29,7 +29,9 @@ SYNONYMS = {
     "response_time_s": ("seconds", "seconds_taken", "duration_s"),
 }
 NEEDED = ("learner_id", "item_id", "correct")
+CLOCK, DATE = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s*[AaPp]\.?[Mm]\.?)?", ("date", "datum")
 _OF_HUNDRED = ("percent", "percentage")
+_RIGHT_OR_WRONG = ("correct", "is_correct", "iscorrect")
 _OF_CONCEPTS = {"concept_id", *SYNONYMS["concept_id"], "concept_name", "skill_name", "kc_name", "topic_name"}
 TIED = 0.5  # with a larger share of responses at the same time as another of the same learner, times give no order
 
@@ -57,7 +59,8 @@ def read_times(values: pd.Series, say: Say = quiet) -> tuple[pd.Series, pd.Serie
     """Times in UTC, and which of those that are there could not be read.
 
     Understood are ISO 8601, seconds or milliseconds since 1970, ``31/12/2025`` and ``12/31/2025`` (told apart by a day above 12) and
-    ``31.12.2025``. Mixed time zones become UTC; a time without a zone is taken to be UTC.
+    ``31.12.2025``. One column has one such order: dates that contradict it cannot be read. Mixed time zones become UTC; a time without a zone
+    is taken to be UTC.
     """
     there = values.notna()
     number = pd.to_numeric(values, errors="coerce")
@@ -66,31 +69,71 @@ def read_times(values: pd.Series, say: Say = quiet) -> tuple[pd.Series, pd.Serie
         return pd.to_datetime(seconds * 1000, unit="ms", utc=True), pd.Series(False, index=values.index)
     text = values.astype("str")
     found = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
-    parts = text.str.extract(r"^(\d{1,2})([/.\-])(\d{1,2})[/.\-]\d{2,4}\b")
+    parts = text[found.isna() & there].str.extract(r"^(\d{1,2})([/.\-])(\d{1,2})[/.\-](\d{4}|\d{2})(?!\d)\s*(.*)$").reindex(text.index)
     short = parts[0].notna()
-    if short.any():
-        first, second = pd.to_numeric(parts[0]), pd.to_numeric(parts[2])
-        dayfirst = bool((first > 12).any() or ((parts[1] == ".") & short).any())
-        if not dayfirst and not (second > 12).any():
-            say(f"dates such as {text[short].iloc[0]!r} were read as month, then day: none of them tells which comes first")
-        found = found.mask(short, pd.to_datetime(text.where(short), utc=True, errors="coerce", format="mixed", dayfirst=dayfirst))
+    for mark in ("/", ".", "-") if short.any() else ():
+        if (of := short & parts[1].eq(mark)).any():
+            found = found.mask(of, _short_dates(text.where(of), parts.where(of), found[~short], say))
     rest = found.isna() & there & ~short & text.str.contains(r"\d", na=False) & text.str.contains("[A-Za-z]", na=False)
     if rest.any():
         found = found.mask(rest, pd.to_datetime(text.where(rest), utc=True, errors="coerce", format="mixed"))
     return found, there & found.isna()
 
 
+def _short_dates(text: pd.Series, parts: pd.DataFrame, others: pd.Series, say: Say) -> pd.Series:
+    """Dates of one form, of which the column tells whether the day or the month is first; NaT where one contradicts the others."""
+    first, second = pd.to_numeric(parts[0]), pd.to_numeric(parts[2])
+    example, dots = text.dropna().iloc[0], parts[1].dropna().iloc[0] == "."
+    days, months = first > 12, second > 12
+    day_first = bool(days.any()) or (dots and not months.any())
+    if days.any() and months.any():
+        say(f"dates such as {text[days].iloc[0]!r} put the day first and others, such as {text[months].iloc[0]!r}, the month: one column must have one order")
+    elif not (days.any() or months.any() or dots):
+        say(f"dates such as {example!r} were read as month, then day: none of them tells which comes first")
+    if parts[3].str.len().eq(2).any():
+        say(f"dates such as {example!r} state the year with two digits: they were read as {'day, month' if day_first else 'month, day'}, year")
+    if day_first and bool(days[text.notna()].all()) and others.notna().sum() > 2 and (others.dt.day <= 12).all():
+        say(f"all dates such as {example!r} have a day above 12, and all others one up to 12: a spreadsheet may have taken the day for the month in the "
+            "others. Export the file again with dates such as 2025-09-30")
+    day, month = (parts[0], parts[2]) if day_first else (parts[2], parts[0])
+    clock = parts[4].str.replace(r"^(\d):", r"0\1:", regex=True).str.upper()
+    year = parts[3].where(parts[3].str.len() == 4, ("20" + parts[3]).where(parts[3] < "70", "19" + parts[3]))
+    written = (year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2) + " " + clock).str.strip()
+    found = pd.to_datetime(written, utc=True, errors="coerce", format="ISO8601")
+    for form in ("%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p"):
+        if (left := found.isna() & written.notna()).any():
+            found = found.mask(left, pd.to_datetime(written.where(left), utc=True, errors="coerce", format=form))
+    fits = text.notna() & ~(months if day_first else days)
+    if (left := found.isna() & fits).any():
+        found = found.mask(left, pd.to_datetime(text.where(left), utc=True, errors="coerce", format="mixed", dayfirst=day_first))
+    return found
+
+
 def _not_a_time(values: pd.Series) -> bool:
-    """Whether a column called time holds small numbers only: seconds spent, not the time of day."""
+    """Whether a column called time holds a clock without a date, or small numbers only: seconds spent."""
+    there, clock = values.dropna(), r"\d{1,4}:\d{2}(?::\d{2})?(?:[.,]\d+)?(?:\s*[AaPp]\.?[Mm]\.?)?"
+    if len(there) and there.head(100).str.fullmatch(clock).all() and matches(there, clock).all():
+        return True
     number = pd.to_numeric(values, errors="coerce")
     return bool(values.notna().any() and number[values.notna()].notna().all() and (number.max() < 3e8))
 
 
 def understand(table: pd.DataFrame) -> dict[str, str]:
     """Column of the file -> meaning, from names, and from values where a name may mislead."""
-    mapped = match_columns([str(c) for c in table.columns])
-    empty = {c for c, meaning in mapped.items() if meaning not in NEEDED and table[c].isna().all()}
-    return {c: m for c, m in mapped.items() if c not in empty and not (m == "timestamp" and _not_a_time(table[c]))}
+    filled = [c for c in table.columns if table[c].notna().any()]
+    mapped = match_columns([c for c in filled if plain(c) not in ("timestamp", *SYNONYMS["timestamp"]) or not _not_a_time(table[c])])
+    useful = mapped | {c: m for c, m in match_columns(list(table.columns)).items() if m in NEEDED and m not in mapped.values()}
+    day = next((c for c, m in useful.items() if m == "timestamp" and plain(c) in DATE), None)
+    clock = next((c for c in filled if day and plain(c) in ("time", "start_time") and c not in useful and matches(table[c].dropna(), CLOCK).all()), None)
+    if clock is not None and not table[day].str.contains(":", na=False).where(~table[day].str.endswith("T00:00:00", na=False), False).any():
+        useful[clock] = "time of day"
+    return {c: useful[c] for c in table.columns if c in useful}
+
+
+def _with_clock(day: pd.Series, clock: pd.Series) -> pd.Series:
+    """Date and time of day in one; missing where either is."""
+    hour = clock.str.replace(r"^(\d):", r"0\1:", regex=True)
+    return day.str.removesuffix("T00:00:00") + " " + hour
 
 
 def read(path: Path, sheet: str | None = None, say: Say = quiet) -> dict[str, pd.DataFrame]:
@@ -113,20 +156,27 @@ def read(path: Path, sheet: str | None = None, say: Say = quiet) -> dict[str, pd
     faults = [f"{path} must have a column for {needed}; found {', '.join(table.columns)}. Rename the column that holds it to {needed} (also "
               f"understood: {', '.join(SYNONYMS[needed])})."
               for needed in NEEDED if needed not in column]
+    if len(faults) > 1:
+        faults.append("(Is it a row per learner with a column per item? Then each cell of an item must be a mark; --kind matrix names the first that is "
+                      "not. Or is there no row with the names of the columns?)")
     for who in ("learner_id", "item_id"):
         if who in column and (empty := table[column[who]].isna()).any():
             faults.append(fault(f"{path}: {column[who]} ({who})", "not be empty", table[column[who]], empty))
+        if who in column and (spoilt := matches(table[column[who]], SPOILT)).any():
+            faults.append(fault(f"{path}: {column[who]} ({who})", "hold ids", table[column[who]], spoilt) + " A spreadsheet lost the ids: different "
+                          "ones may have become the same. Give the column the format text, and export again.")
     log = pd.DataFrame({meaning: table[c] for c, meaning in mapped.items()})
     if "correct" in column:
-        log["correct"], told = _marks(path, table, column)
+        log["correct"], told = _marks(path, table, column, say)
         faults += told
     if "timestamp" in column:
-        log["timestamp"], bad = read_times(table[column["timestamp"]], say)
+        written = table[column["timestamp"]]
+        log["timestamp"], bad = read_times(_with_clock(written, table[column["time of day"]]) if "time of day" in column else written, say)
         if bad.any():
             faults.append(fault(f"{path}: {column['timestamp']} (timestamp)", "be a date or a time, such as 2025-09-30 14:05", table[column["timestamp"]], bad))
     for name, whole in (("order", False), ("attempt", True), ("hints", True), ("response_time_s", False)):
         if name in column:
-            log[name] = pd.to_numeric(table[column[name]], errors="coerce")
+            log[name] = numbers(table[column[name]])
             bad = table[column[name]].notna() & ~(np.isfinite(log[name]) & ((log[name] >= 0) | (name == "order")) & ((log[name] % 1 == 0) | (not whole)))
             if bad.any():
                 faults.append(fault(f"{path}: {column[name]} ({name})", f"be a {'whole ' * whole}number", table[column[name]], bad))
@@ -138,18 +188,26 @@ def read(path: Path, sheet: str | None = None, say: Say = quiet) -> dict[str, pd
                       f"(first: row {row + 1:,} repeats row {before + 1:,}). Delete them, or add a column attempt where the learner did answer twice.")
     if faults:
         raise DataError("\n".join(faults))
-    return _tables(path, table, log, say)
+    if pd.Series(table[column["learner_id"]].unique(), dtype="str").str.contains(r"[^\W\d][\s,]+[^\W\d]", na=False).mean() > 0.5:
+        say(f"{column['learner_id']} seems to hold names: two learners of the same name count as one. A column of ids, called learner_id, is safer")
+    return _tables(path, table, log.drop(columns="time of day", errors="ignore"), say)
 
 
-def _marks(path: Path, table: pd.DataFrame, column: dict[str, str]) -> tuple[pd.Series, list[str]]:
-    written = table[column["correct"]]
+def _marks(path: Path, table: pd.DataFrame, column: dict[str, str], say: Say) -> tuple[pd.Series, list[str]]:
+    written, name = table[column["correct"]], plain(column["correct"])
     full = table[column["max_score"]] if "max_score" in column else None
-    if full is None and plain(column["correct"]) in _OF_HUNDRED:
+    if full is None and name in _OF_HUNDRED and read_marks(written)[1].any():
         full = pd.Series("100", index=table.index)
-    elif full is not None and plain(column["correct"]) == "correct":
+    elif full is None and name in _OF_HUNDRED and not written.str.endswith("%").all():
+        say(f"no value of {column['correct']} is above 1: taken as shares (0.5 is a half), not as per cent")
+    elif full is not None and name in _RIGHT_OR_WRONG:
         full = None  # already right or wrong
     share, bad = read_marks(written, full)
     if not bad.any():
+        most = numbers(full).min() if full is not None and "max_score" in column else 1
+        if most > 1 and numbers(written).max() <= 1:
+            say(f"no {column['correct']} is above 1, though {column['max_score']} is at least {most:g}: taken as points. Where they are right or wrong, or "
+                f"shares, leave out {column['max_score']}")
         return share, []
     where = f"{path}: {column['correct']} (correct)" + (f" out of {column['max_score']}" if full is not None and "max_score" in column else "")
     way = "" if full is not None else " Points need a column max_score beside them, per cent a % sign; then 0 to 1, yes or no, right or wrong."
@@ -163,6 +221,8 @@ def _tables(path: Path, table: pd.DataFrame, log: pd.DataFrame, say: Say) -> dic
     if unmarked.all():
         raise DataError(f"{path} must hold at least one response with a mark; found none.")
     q = _concepts_of(path, log[~unmarked], say)
+    if "concept_id" in log:
+        warn_of_lists(q["concept_id"], say)
     if "concept_id" in log:
         stated = {"order", "attempt", "timestamp"} & set(log)
         apart = log.drop(columns="concept_id") if stated else table[[c for c in table.columns if plain(c) not in _OF_CONCEPTS]]

@@ -31,7 +31,10 @@ def recognise(head: str) -> str | None:
         if answers & {len(row) for row in cells[1:3]} and (len(cells[0]) == 1 or len(lines) >= 4 and len(cells[1]) == len(cells[2]) == len(cells[3])):
             return "three_line"
     parts = [line.replace("\t", ",").replace(" ", ",").split(",") for line in lines[:-1] or lines if line]
-    return "triple" if parts and all(len(row) == 3 and row[2] in ("0", "1", "0.0", "1.0") for row in parts) else None
+    if not parts or not all(len(row) == 3 and row[2] in ("0", "1", "0.0", "1.0") for row in parts):
+        return None
+    matrix = {row[1] for row in parts} == {"0", "1"} and len({row[0] for row in parts}) == len(parts)  # a row per learner, of two items without names
+    return None if matrix else "triple"
 
 
 def read_pykt(path: Path, say: Say = quiet) -> dict[str, pd.DataFrame]:

@@ -63,7 +63,7 @@ def _lines(path: Path) -> pd.Series:
     if text.lstrip().startswith("[") or len(lines) == 1 or lines.iloc[0] == "{":
         try:
             whole = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise DataError(f"{path} must be JSON; found {error}. The file may be truncated: export the log again.") from None
         listed = whole.get("statements", [whole]) if isinstance(whole, dict) else whole
         if not isinstance(listed, list) or not listed:
@@ -175,11 +175,13 @@ def read_log(path: str | Path) -> Log:
     left_out = {"statements by groups": group, "statements that void, and voided ones": voids | voided, "statements met again": twice}
     log = log.assign(outcome=_outcome(scores, log["success"]), item_id=_decoded(log["object"], "item"), content_id=_decoded(log["content"], "content"))
     log = log[~(group | voids | voided | twice)]
+    beyond = (scores["scaled"] < 0) | scores["scaled"].isna() & ((scores["raw"] < scores["min"].fillna(0)) | (scores["raw"] > scores["max"]))
     question = log["interaction"].notna() | log["activity"].str.contains(r"cmi\.interaction|question", na=False)
     answer = ((log["kind"] == "answered") | (log["kind"].isin(ENDING) & question)) & log["outcome"].notna() & log["item_id"].notna()
     events, timeless = log[~answer], ~answer & log["at"].isna()
     reasons = {**{why: int(flag.sum()) for why, flag in left_out.items()}, "answers without outcome, counted as events":
-               int((log["kind"].eq("answered") & ~answer).sum()), "events without a time": int(timeless.sum())}
+               int((log["kind"].eq("answered") & ~answer).sum()), "events without a time": int(timeless.sum()),
+               "answers with a score below none or above all, counted as none or all": int((beyond & answer).sum())}
     tables = {**_responses(log[answer].reset_index(drop=True)), "events": _events(events[events["at"].notna()], log["at"].min())}
     checked = validate_all({name: table for name, table in tables.items() if len(table)}, source=str(path))
     return Log(checked, {why: count for why, count in reasons.items() if count})

@@ -242,3 +242,9 @@ def test_every_node_and_edge_of_the_eedi_constructs_comes_back(edukit_data: Path
     found = back(tables, tmp_path / "eedi.json")
     same(found["concepts"], tables["concepts"])
     same(found["prerequisites"], tables["prerequisites"])
+
+
+def test_endless_brackets_are_no_framework(tmp_path: Path):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="must be JSON in UTF-8"):
+        case.read(tmp_path / "deep.json")

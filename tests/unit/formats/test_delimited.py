@@ -38,7 +38,7 @@ def test_excels_separator_line_repeated_and_empty_names(tmp_path):
         (b" \n\n", "found an empty file"),
         (b"a,b\n", "must hold rows below its header"),
         (b"a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
-        (b'a,b\n1,"2\n3,4\n', "Is a quotation mark left open"),
+        (b'a,b\n1,"2\n3,4\n', "a quotation mark left open"),
         (b"\x00\x01\x02PNG", "found a zero byte at position 0"),
         (b"\xff\xfe\x00", "must be a text file"),
     ],

@@ -32,7 +32,8 @@ def test_every_fault_of_a_matrix_is_told_at_once(tmp_path):
     with pytest.raises(DataError) as error:
         response_matrix.read(path)
     told = str(error.value)
-    assert "hold a learner's id; found nothing in 1 of 3 rows (first: row 3)" in told and "each learner once; found 'a'" in told
+    assert "hold a learner's id; found nothing in 1 of 3 rows (first: row 3)" in told
+    assert "each learner once; found 1 of 3 rows that repeat one (first: row 2)" in told
     assert "found 'x' and others in 2 of 6 cells (first: row 2, column q1)" in told
     path.write_text("who,q1,q2\na,,\n")
     with pytest.raises(DataError, match="at least one mark"):
@@ -64,3 +65,37 @@ def test_faults_of_a_q_matrix_are_named(tmp_path, text, told):
     with pytest.raises(DataError) as error:
         response_matrix.read_q_matrix(path)
     assert told in str(error.value)
+
+
+def read(tmp_path, text: str, notes: list[str] | None = None, about=None):
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8")
+    return validate_all(response_matrix.read(path, say=(notes if notes is not None else []).append, about=about))["interactions"]
+
+
+def test_totals_traits_and_means_are_no_items_and_no_learners(tmp_path):
+    notes: list[str] = []
+    text = "Name,ID,Gender,q1,Sum,q2,Total,Score %\nAnn,007,f,1,0,yes,0.5,50%\nMax,8,m,0,1,1,1,1\nAverage,,,0.5,0.5,0.5,0.5,75%\n"
+    log = read(tmp_path, text.replace("Average,,", "Average,average,"), notes)
+    assert sorted(log["item_id"].unique()) == ["Sum", "q1", "q2"] and sorted(log["learner_id"].unique()) == ["007", "8"]
+    assert "Name, Gender, Total, Score %" in notes[0] and "1 rows of means" in notes[1]
+
+
+def test_points_need_a_row_of_full_points(tmp_path):
+    notes: list[str] = []
+    text = "class,student,q1,q2\n{}7a,Max,1,5\n7a,b,4,\n"
+    log = read(tmp_path, text.format(",max,4,10\n"), notes, {"class": "class_id", "student": "learner_id"})
+    assert log[["learner_id", "item_id", "correct"]].to_numpy().tolist() == [["Max", "q1", 0.25], ["Max", "q2", 0.5], ["b", "q1", 1.0]]
+    assert "holds the full points" in notes[0] and set(log["class_id"]) == {"7a"}
+    assert response_matrix.recognise(read_table(tmp_path / "a.csv"), {"class": "class_id", "student": "learner_id"})
+    with pytest.raises(DataError, match="found '5' and others in 2 of 3 cells .first: row 1, column q2.. Points need a row called max"):
+        read(tmp_path, text.format(""), about={"class": "class_id", "student": "learner_id"})
+    assert len(read(tmp_path, "who,q1,q2\nMax,1,1\nb,0,1\nc,0,1\n")) == 6  # a learner called Max
+
+
+def test_a_matrix_without_a_header_is_refused_and_names_are_not_printed(tmp_path):
+    with pytest.raises(DataError, match="must name the items in its first row; found marks there"):
+        read(tmp_path, "Ann Lee,1,0,1\nb,0,0,1\n")
+    with pytest.raises(DataError) as error:
+        read(tmp_path, "Name,q1,q2\nAnn Lee,1,0\nAnn Lee,1,0\n")
+    assert "found 1 of 2 rows that repeat one" in str(error.value) and "Ann" not in str(error.value)

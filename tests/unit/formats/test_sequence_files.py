@@ -112,3 +112,8 @@ def test_real_akt_and_junyi_files(edukit_data):
     folds = [sequence_files.read_three_line(edukit_data / "assistments2009" / "akt" / f"assist2009_pid_test{i}.csv") for i in range(1, 6)]
     assert sum(t["interactions"]["learner_id"].nunique() for t in folds) == 4_150
     assert len({i for t in folds for i in t["q_matrix"]["item_id"]}) == 16_891 and len({c for t in folds for c in t["q_matrix"]["concept_id"]}) == 110
+
+
+def test_a_matrix_of_two_items_without_a_header_is_no_triple():
+    assert sequence_files.recognise("s1,0,1\ns2,1,1\ns3,0,0\ns4,1,0\n") is None
+    assert sequence_files.recognise("s1,q1,1\ns2,q1,1\ns1,q2,0\n") == sequence_files.recognise("1,0,1\n1,1,1\n2,0,1\n") == "triple"

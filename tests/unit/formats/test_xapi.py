@@ -199,3 +199,12 @@ def test_a_longer_log_comes_back(tmp_path: Path):
     xapi.write(table, tmp_path / "log.jsonl")
     found = xapi.read(tmp_path / "log.jsonl")["interactions"]
     assert found["timestamp"].tolist() == table["timestamp"].tolist() and found["correct"].tolist() == table["correct"].tolist()
+
+
+def test_scores_beyond_the_scale_are_counted_and_endless_brackets_refused(log, tmp_path: Path):
+    found = log(said(result={"score": {"scaled": -0.5}}), said(result={"score": {"raw": 7, "max": 5}}), said(result={"score": {"raw": 2, "max": 5}}))
+    assert found.tables["interactions"]["correct"].tolist() == [0, 1, 0.4]
+    assert found.left_out == {"answers with a score below none or above all, counted as none or all": 2}
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="must be JSON"):
+        xapi.read(tmp_path / "deep.json")
