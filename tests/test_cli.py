@@ -45,7 +45,7 @@ def test_show_last_and_lists(place):
         (("run", "trace", "data=junyi", "data.path=/nowhere"), "needs junyi_Exercise_table.csv, response.csv in /nowhere"),
         (("run", "trace", "split=diagonal"), "split must be one of"),
         (("data", "check", "missing.csv"), "found no such file"),
-        (("data", "card", "nothing"), "No card, no load"),
+        (("data", "card", "nothing"), "data must be one of"),
     ],
 )
 def test_bad_input_is_one_clear_error_without_a_traceback(place, words, told):
@@ -82,8 +82,13 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path):
         if line.startswith("fitting"):
             break
     time.sleep(0.5)
-    running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
+    for _ in range(10):  # as a person does: once more where nothing happens (Python drops an interrupt that meets a callback from C)
+        running.send_signal(signal.SIGINT)
+        try:
+            _, told = running.communicate(timeout=10)
+            break
+        except subprocess.TimeoutExpired:
+            continue
     assert running.returncode in (130, -signal.SIGINT) and "nothing half-written" in told and "Traceback" not in told
     left = [p for p in (tmp_path / "outputs").rglob("*") if p.is_file()]
     assert left == []

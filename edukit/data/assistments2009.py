@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -117,7 +117,9 @@ class Assistments2009:
 def four_lines(path: Path) -> pd.DataFrame:
     """Rows (learner_id, item_id, concept_id, correct) of a file of lines in groups of four: learner, questions, concepts, answers."""
     import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # it makes its functions when it is imported, unseen by type checkers
 
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")

@@ -58,7 +58,7 @@ def describe(data: LearningData) -> dict[str, Any]:
     row: dict[str, Any] = {"data": data.label}
     log, q = tables.get("interactions"), tables.get("q_matrix")
     if log is not None:
-        row |= _query(log, _COUNTS).iloc[0].to_dict()
+        row |= {str(name): value for name, value in _query(log, _COUNTS).iloc[0].items()}
         row["density"] = len(_query(log, "select distinct learner_id, item_id from log")) / (row["learners"] * row["items"])
     elif "learners" in tables:
         row["learners"] = len(tables["learners"])

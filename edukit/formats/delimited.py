@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import date, time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,7 @@ def _written(value: Any) -> str | None:
         return None
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
 def sheets(path: Path) -> list[str]:

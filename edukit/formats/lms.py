@@ -91,7 +91,7 @@ def _canvas_quiz(path: Path, table: pd.DataFrame, learner: pd.Series, say: Say) 
     asked = [i for i in places if float(points[i]) > 0]
     if len(asked) < len(places):
         say(f"{len(places) - len(asked):,} questions without points (texts, surveys) were left out")
-    items = {i: _QUESTION.match(columns[i]) for i in asked}
+    items = {i: found for i in asked if (found := _QUESTION.match(columns[i]))}
     if (stray := learner.isna()).any():
         say(f"{int(stray.sum()):,} rows without an id (people who were not logged in) were left out")
         table, learner = table[~stray].reset_index(drop=True), learner[~stray].reset_index(drop=True)
@@ -110,20 +110,20 @@ def _canvas_quiz(path: Path, table: pd.DataFrame, learner: pd.Series, say: Say) 
 
 
 def _canvas_gradebook(path: Path, table: pd.DataFrame, say: Say) -> dict[str, pd.DataFrame]:
-    work = {c: _ASSIGNMENT.match(c) for c in table.columns if _ASSIGNMENT.match(c)}
-    student, section = _column(table, ("student",)), _column(table, ("section",))
-    if student is None or section is None or not work:
+    work = {c: found for c in table.columns if (found := _ASSIGNMENT.match(c))}
+    student, section, ids = (_column(table, (name,)) for name in ("student", "section", "id"))
+    if student is None or section is None or ids is None or not work:
         raise DataError(f"{path} must be a quiz's student analysis or a gradebook of Canvas (Student, ID, Section, and assignments such as "
                         f"`Essay (98765)`); found {', '.join(table.columns[:8])}.")
     head = student.str.contains("Points Possible", na=False)
     if not head.any():
         raise DataError(f"{path} must have the row `Points Possible` below its header, as the gradebook is exported; found none.")
     full = table[head].iloc[0]
-    ids = _column(table, ("id",))
-    rows = table[~head & ids.notna() & ~student.str.fullmatch(r"Student, Test|Test Student", na=False)].reset_index(drop=True)
+    people = ~head & ids.notna() & ~student.str.fullmatch(r"Student, Test|Test Student", na=False)
+    rows = table[people].reset_index(drop=True)
     if (dropped := int((~head).sum()) - len(rows)) > 0:
         say(f"{dropped:,} rows that are no learner (settings, the test student) were left out")
-    learner = _column(rows, ("id",))
+    learner = ids[people].reset_index(drop=True)
     counted = [c for c in work if re.fullmatch(r"\d+([.,]\d+)?", str(full[c])) and float(str(full[c]).replace(",", ".")) > 0]
     if len(counted) < len(work):
         say(f"{len(work) - len(counted):,} columns without full points (read only, practice) were left out")
@@ -132,7 +132,7 @@ def _canvas_gradebook(path: Path, table: pd.DataFrame, say: Say) -> dict[str, pd
     names = [work[c][2] for c in counted]
     log, bad = melt(learner, rows[counted].set_axis(names, axis=1), pd.DataFrame([[full[c] for c in counted]] * len(rows), columns=names))
     log = _marked(path, log, bad, say)
-    log["class_id"] = _column(rows, ("section",)).to_numpy()[log["row"]]
+    log["class_id"] = section[people].to_numpy()[log["row"]]
     say("each assignment of the gradebook is one item: a quiz's own export tells more")
     return by_item(log.drop(columns=["row", "column", "written"]), pd.Series({work[c][2]: work[c][1] or work[c][2] for c in counted}))
 
@@ -150,9 +150,9 @@ def read_moodle(path: Path, sheet: str | None = None, say: Say = quiet) -> dict[
     """
     table = read_sheet(path, sheet) if path.suffix.lower() in SHEETS else read_strings(path)
     columns = list(table.columns)
-    slots = {c: _SLOT.match(c) for c in columns if _SLOT.match(c)}
-    replies = {_RESPONSE.match(c)[1]: c for c in columns if _RESPONSE.match(c)}
-    rights = {_RIGHT.match(c)[1]: c for c in columns if _RIGHT.match(c)}
+    slots = {c: found for c in columns if (found := _SLOT.match(c))}
+    replies = {found[1]: c for c in columns if (found := _RESPONSE.match(c))}
+    rights = {found[1]: c for c in columns if (found := _RIGHT.match(c))}
     if not slots and not set(replies) & set(rights):
         raise DataError(f"{path} must have the points of each question (`Q. 1 /1.00`, report Grades) or its right answers (report Responses, with "
                         f"`right answer` ticked); found {', '.join(columns[-6:])}. Export it again with one of them.")

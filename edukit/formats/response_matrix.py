@@ -68,12 +68,12 @@ def _learners(table: pd.DataFrame, columns: Layout) -> tuple[pd.DataFrame, pd.Se
     edge = pd.Series(False, index=table.index)
     edge.iloc[[0, 1, -2, -1] if len(table) > 4 else [0, -1]] = True
     means = edge & called.isin(AVERAGES)
-    full = None
+    full: pd.Series | None = None
     for row in table.index[edge & called.isin(FULL)]:
         points = numbers(table.loc[row, columns.items].astype("str"))
         most = table.drop(index=row)[columns.items].apply(numbers).max()
         if (points > 0).all() and (points > 1).any() and (called[row] != "max" or not (most > points).any()):  # a learner may be called Max
-            full = table.loc[row, columns.items]
+            full = pd.Series(table.loc[row, columns.items])
             means = means | (table.index == row)
             break
     return table[~means], full, int(means.sum()) - (full is not None)

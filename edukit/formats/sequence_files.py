@@ -56,7 +56,7 @@ def read_pykt(path: Path, say: Say = quiet) -> dict[str, pd.DataFrame]:
                         "Give train_valid_sequences.csv, test_sequences.csv or a window file.")
     lists = [c for c in _LISTS if c in table]
     cut = {c: table[c].fillna("").str.rstrip(",").str.split(",") for c in lists}
-    length = pd.DataFrame({c: values.str.len() for c, values in cut.items()})
+    length = pd.DataFrame({c: values.map(len) for c, values in cut.items()})
     if (uneven := length.ne(length["responses"], axis=0).any(axis=1)).any():
         row = int(np.flatnonzero(uneven)[0])
         shown = ", ".join(f"{n} {c}" for c, n in length.iloc[row].items())
