@@ -232,5 +232,5 @@ def test_a_warm_load_says_nothing_and_has_the_fingerprint_that_was_written(eduki
     monkeypatch.setenv("EDUKIT_CACHE", str(tmp_path))
     said: list[str] = []
     first, second = (store.load(Junyi(), said.append) for _ in range(2))
-    assert len(said) == 1 and "rows" in said[0] and first.fingerprint == second.fingerprint and len(second["interactions"]) == 353_835
+    assert len(said) == 1 and "lines" in said[0] and first.fingerprint == second.fingerprint and len(second["interactions"]) == 353_835
     assert json.loads(next(tmp_path.rglob("meta.json")).read_text())["fingerprint"] == second.fingerprint
