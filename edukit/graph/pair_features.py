@@ -177,7 +177,7 @@ class PairFeatures:
         """
         a, b = self.positions(pairs)
         names = np.einsum("nf,nf->n", self.names[a], self.names[b])
-        words = np.log1p(self.concepts["name"].str.split().str.len().to_numpy(float))
+        words = np.log1p(self.concepts["name"].str.split().map(len).to_numpy(float))
         length = [words[a], words[b], words[a] - words[b]]
         if self.documents is None:
             return np.column_stack([names, *length])

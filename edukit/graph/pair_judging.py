@@ -145,7 +145,7 @@ def _order_tau(rows: pd.DataFrame, place: dict[str, int]) -> float:
         deep = step
     lean = rows["score"].to_numpy() - rows["reverse"].to_numpy()
     balance = np.bincount(a, lean, len(place)) - np.bincount(b, lean, len(place))
-    return float(kendalltau(deep[part][there], balance[there]).statistic)
+    return float(kendalltau(deep[part][there], balance[there])[0])
 
 
 def judge_pairs(answers: pd.DataFrame, concepts: list[str], model: str, split: str, draws: int = 200, seed: int = 0) -> tuple[list[dict], Measured]:

@@ -151,7 +151,7 @@ class Logistic(PairModel):
 
     def _rows(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray:
         names = features.name_pair(pairs) * self.name_weight
-        return np.hstack([names, self._scaler(features.numbers(pairs))]) if self.context else names
+        return np.hstack([names, self._scaler(features.numbers(pairs))]) if self.context else names  # type: ignore[misc]
 
     def _learn(self, features: PairFeatures, rows: pd.DataFrame, label: np.ndarray) -> None:
         from sklearn.linear_model import LogisticRegression

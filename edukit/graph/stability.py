@@ -105,7 +105,7 @@ def _scores(cells: Cells) -> tuple[np.ndarray, np.ndarray]:
         up, variance = up + x["passed"].T @ x["residual"], variance + x["passed"].T @ x["variance"]
         common = common + x["attempted"].T @ x["attempted"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return up / np.sqrt(variance), common
+        return up / np.sqrt(variance), np.asarray(common)
 
 
 def _centred(z: np.ndarray, judged: np.ndarray) -> np.ndarray:
