@@ -12,6 +12,7 @@ import pandas as pd
 
 from edukit.data.loader import check_variant, find_raw
 from edukit.formats.delimited import need, read_text_table
+from edukit.formats.sequence_files import first_of_response
 from edukit.schema import DataError
 
 _LPP = ("preprocessed_data_train.csv", "preprocessed_data_test.csv", "q_mat.npz")
@@ -76,12 +77,8 @@ class Assistments2009:
 
     def _akt(self, raw_dir: Path) -> dict[str, pd.DataFrame]:
         log = pd.concat([four_lines(raw_dir / file) for file in _AKT[:5]], ignore_index=True)
-        learner, item, concept, correct = (pd.factorize(log[c])[0] for c in ("learner_id", "item_id", "concept_id", "correct"))
-        differs = (np.diff(learner) != 0) | (np.diff(item) != 0) | (np.diff(correct) != 0)
-        run = np.concatenate([[0], np.cumsum(differs)])  # rows in a row that differ in nothing but the concept
-        again = pd.Series(concept).groupby(run * (concept.max() + 1) + concept).cumcount()  # a concept met again begins another response
-        first = ~pd.Series(run * (int(again.max()) + 1) + again).duplicated().to_numpy()
-        kept = log.loc[first, ["learner_id", "item_id", "correct"]].assign(order=pd.Series(learner[first]).groupby(learner[first]).cumcount().to_numpy())
+        kept = log.loc[first_of_response(log), ["learner_id", "item_id", "correct"]]
+        kept = kept.assign(order=kept.groupby("learner_id", sort=False).cumcount())
         q = log[["item_id", "concept_id"]].drop_duplicates()
         names = _skills(raw_dir / "skill.json")
         return {"interactions": kept, "q_matrix": q, "concepts": names[names["concept_id"].isin(q["concept_id"].unique())]}

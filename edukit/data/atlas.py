@@ -8,25 +8,21 @@ from typing import Any
 import pandas as pd
 
 from edukit.data.card import load_card
+from edukit.data.interaction_store import InteractionStore
 from edukit.data.loader import LearningData
 from edukit.data.store import load
-from edukit.protocols import LearnerBatches, Loader
+from edukit.protocols import Loader
 from edukit.schema import DataError
 
 USES = ("trace learning", "estimate ability", "map gaps", "compare classes", "learn prerequisites", "warn early", "grade answers", "audit groups")
 _NO_GROUP = {"learner_id", "published_part"}
 
-_COUNTS = """
-    select count(*) as responses, count(distinct learner_id) as learners, count(distinct item_id) as items, avg(correct) as correct,
-           (select median(n) from (select count(*) as n from log group by learner_id)) as responses_per_learner from log
-"""
-
 
 def _query(log: Any, sql: str) -> pd.DataFrame:
     import duckdb
 
-    if isinstance(log, LearnerBatches):
-        return log.query(sql)  # type: ignore[attr-defined]
+    if isinstance(log, InteractionStore):
+        return log.query(sql)
     with duckdb.connect() as base:
         base.register("log", log)
         return base.sql(sql).df()
@@ -58,7 +54,8 @@ def describe(data: LearningData) -> dict[str, Any]:
     row: dict[str, Any] = {"data": data.label}
     log, q = tables.get("interactions"), tables.get("q_matrix")
     if log is not None:
-        row |= {str(name): value for name, value in _query(log, _COUNTS).iloc[0].items()}
+        row |= data.counts()
+        row["responses_per_learner"] = _query(log, "select median(n) as n from (select count(*) as n from log group by learner_id)")["n"].iloc[0]
         row["density"] = len(_query(log, "select distinct learner_id, item_id from log")) / (row["learners"] * row["items"])
     elif "learners" in tables:
         row["learners"] = len(tables["learners"])

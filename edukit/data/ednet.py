@@ -38,7 +38,7 @@ class EdNet:
         place = find_raw(self.name, "ednet", self.path, (QUESTIONS,))
         if next((place / "KT1").glob("*.csv"), None) is None:
             raise DataError(f"data {self.name} needs KT1/u1.csv and so on (one file a learner) in {place}; found none. "
-                            f"How to obtain the files: edukit data card {self.name}.")
+                            f"`edukit data fetch {self.name}` says how to obtain them; terms: edukit data card {self.name}.")
         return place
 
     def files(self, raw_dir: Path) -> list[Path]:

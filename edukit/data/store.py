@@ -190,7 +190,7 @@ def load(loader: Loader, say: Callable[[str], None] = lambda line: None) -> Lear
                 table.to_parquet(fresh / f"{name}.parquet", index=False)
         content = fingerprint(*[part for name in sorted(tables) for part in (name, getattr(tables[name], "fingerprint", tables[name]))])
         write_json(fresh / "meta.json", {"loader": loader.name, "options": _options(loader), "schema_version": SCHEMA_VERSION,
-                                         "raw": {p.name: fingerprint(p) for p in raw} if len(raw) <= MANY else len(raw), "fingerprint": content,
+                                         "fingerprint": content,
                                          "rows": {name: len(table) for name, table in tables.items()}})
     for name, log in tables.items():
         if isinstance(log, InteractionStore):

@@ -102,6 +102,18 @@ def _with_concepts(log: pd.DataFrame, item: pd.Series, concept: pd.Series) -> di
     return {"interactions": log, "q_matrix": q, "concepts": pd.DataFrame({"concept_id": ids, "name": ids})}
 
 
+def first_of_response(log: pd.DataFrame) -> np.ndarray:
+    """(R,) which rows begin a response, where a response to an item of several concepts stands once per concept.
+
+    Rows in a row that differ in nothing but ``concept_id`` are one response; a concept met again begins another.
+    """
+    learner, item, concept, correct = (pd.factorize(log[c])[0] for c in ("learner_id", "item_id", "concept_id", "correct"))
+    differs = (np.diff(learner) != 0) | (np.diff(item) != 0) | (np.diff(correct) != 0)
+    run = np.concatenate([[0], np.cumsum(differs)])
+    again = pd.Series(concept).groupby(run * (concept.max() + 1) + concept).cumcount()
+    return ~pd.Series(run * (int(again.max()) + 1) + again).duplicated().to_numpy()
+
+
 def _records(path: Path, lines: Sequence[str], size: int) -> tuple[pd.DataFrame, int]:
     """Lines as records of ``size`` lines with a count of the values in each, and how many records do not fit."""
     if len(lines) % size:
@@ -159,10 +171,7 @@ def read_three_line(path: Path, say: Say = quiet) -> dict[str, pd.DataFrame]:
     log["correct"] = _answers(path, log["written"])
     if not with_concepts:
         return by_item(log.assign(order=log.groupby("learner_id").cumcount()).drop(columns="written"))
-    same = (log[["learner_id", "item_id", "correct"]] == log[["learner_id", "item_id", "correct"]].shift()).all(axis=1)
-    run = (~same).cumsum()  # rows in a row that differ in nothing but the concept are one response; a concept met again begins another
-    response = log.groupby([run, "concept_id"]).cumcount()
-    once = log[~pd.DataFrame({"run": run, "response": response}).duplicated()].drop(columns=["written", "concept_id"])
+    once = log[first_of_response(log)].drop(columns=["written", "concept_id"])
     return _with_concepts(once.assign(order=once.groupby("learner_id").cumcount()).reset_index(drop=True), log["item_id"], log["concept_id"])
 
 

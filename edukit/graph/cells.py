@@ -148,7 +148,7 @@ def _pack(log: pd.DataFrame | LearnerBatches) -> _Packed:
     ids: list[np.ndarray] = []
     at, people, ordered = 0, 0, True
     for batch in _batches(log):
-        rows = batch[batch["attempt"].isna() | (batch["attempt"] == 1)] if "attempt" in batch else batch
+        rows = first_attempts(batch)
         if not len(rows):
             continue
         ordered = ordered and has_order(rows)
@@ -176,6 +176,17 @@ def _pack(log: pd.DataFrame | LearnerBatches) -> _Packed:
             packed[k] = packed[k][moved]
         packed[0] = np.repeat(np.arange(people, dtype=np.int32), many)
     return _Packed(people, names, *packed[:3], packed[3] if ordered else None)
+
+
+def first_attempts(log: pd.DataFrame) -> pd.DataFrame:
+    """Rows of first attempts where ``attempt`` is recorded (a later attempt has seen the answer), else all rows."""
+    return log[log["attempt"].isna() | (log["attempt"] == 1)] if "attempt" in log else log
+
+
+def shared_items(q_matrix: pd.DataFrame, concept_ids: list[str]) -> np.ndarray:
+    """(C, C) whether two concepts are tagged on one item, so that one response counts for both."""
+    tags = _tags(q_matrix, pd.Index(q_matrix["item_id"].unique()), concept_ids)
+    return (tags.T @ tags).toarray() > 0
 
 
 def _tags(q_matrix: pd.DataFrame, item_ids: pd.Index, concept_ids: list[str]) -> sparse.csr_array:
@@ -229,9 +240,8 @@ def fold(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) ->
             found["position"].append(position)
             on = np.flatnonzero(learner[1:] == learner[:-1])
             steps += (tagged.T @ sparse.csr_array((np.ones(len(on)), (item[on], item[on + 1])), shape=(len(rows.item_ids),) * 2) @ tagged).toarray()
-    both = _tags(q_matrix, pd.Index(q_matrix["item_id"].unique()), concept_ids)
     together = {name: np.concatenate(found.pop(name)) for name in list(found) if found[name]}
-    return Cells(concept_ids, rows.learners, **{"position": None, **together}, steps=steps, shared=(both.T @ both).toarray() > 0)
+    return Cells(concept_ids, rows.learners, **{"position": None, **together}, steps=steps, shared=shared_items(q_matrix, concept_ids))
 
 
 def per_concept(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from edukit.graph.cells import first_attempts, shared_items
 from edukit.graph.concept_graph import ConceptGraph, break_cycles
 from edukit.protocols import LearnerBatches, NotFittedError, Tables
 from edukit.schema import DataError
@@ -50,8 +51,7 @@ def tally(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) -
     concept_ids = sorted(q_matrix["concept_id"].unique())
     sums = []
     for batch in interactions.iter_learners() if isinstance(interactions, LearnerBatches) else [interactions]:
-        first = batch[batch["attempt"].isna() | (batch["attempt"] == 1)] if "attempt" in batch else batch
-        rows = first[["learner_id", "item_id", "correct"]].merge(q_matrix[["item_id", "concept_id"]], on="item_id")
+        rows = first_attempts(batch)[["learner_id", "item_id", "correct"]].merge(q_matrix[["item_id", "concept_id"]], on="item_id")
         sums.append(rows.groupby(["learner_id", "concept_id"])["correct"].agg(["sum", "size"]).reset_index())
     cells = pd.concat(sums, ignore_index=True)
     if not len(cells):
@@ -61,12 +61,7 @@ def tally(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) -
     right, wrong = np.zeros((2, len(concept_ids), len(learner_ids)), np.float32)
     right[at] = cells["sum"]
     wrong[at] = cells["size"] - cells["sum"]
-    items, item = np.unique(q_matrix["item_id"].to_numpy(str), return_inverse=True)
-    from scipy import sparse
-
-    tags = sparse.csr_array((np.ones(len(item)), (item, pd.Index(concept_ids).get_indexer(q_matrix["concept_id"]))),
-                            shape=(len(items), len(concept_ids)))
-    return Tally(concept_ids, learner_ids, right, wrong, (tags.T @ tags).toarray() > 0)
+    return Tally(concept_ids, learner_ids, right, wrong, shared_items(q_matrix, concept_ids))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

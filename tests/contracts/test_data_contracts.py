@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 
 from edukit.data import store
 from edukit.data.card import load_card, problems
+from edukit.data.catalogue import catalogue
 from edukit.data.interaction_store import InteractionStore
 from edukit.protocols import Loader, StreamingLoader
 from edukit.reproducibility import bundled
@@ -28,11 +28,7 @@ INVENTED = Path(__file__).parents[1] / "invented"
 
 def variants() -> list[tuple[str, str]]:
     """Every (data set, variant) of conf/data."""
-    found = []
-    for path in sorted((bundled("conf") / "data").glob("*.yaml")):
-        kind = get_class(yaml.safe_load(path.read_text(encoding="utf-8"))["_target_"])
-        found += [(path.stem, variant) for variant in getattr(kind, "variants", ("",))]
-    return found
+    return list(catalogue().values())
 
 
 NAMES = sorted({name for name, _ in variants()})
