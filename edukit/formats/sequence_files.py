@@ -167,6 +167,8 @@ def read_three_line(path: Path, say: Say = quiet) -> dict[str, pd.DataFrame]:
     log = pd.DataFrame({"learner_id": learner, **columns})[n > 0].explode(list(columns), ignore_index=True)
     log = log.apply(lambda column: column.astype("str").str.strip(BLANKS))
     log = log[log["written"] != "-1"].reset_index(drop=True)
+    if not len(log):
+        raise DataError(f"{path} must hold at least one answer; found {len(table):,} records that are empty or hold nothing but pads of -1.")
     log = log.sort_values("learner_id", kind="stable", key=lambda ids: pd.factorize(ids)[0]).reset_index(drop=True)
     log["correct"] = _answers(path, log["written"])
     if not with_concepts:

@@ -85,6 +85,7 @@ def test_four_lines_with_concepts_or_with_a_learner(tmp_path):
         ("3\n1,2,1\n0,1,1\n2\n4,5\n", "records of three or four lines; found 5 lines"),
         ("1\n4\n7\n", "an answer must be 0 or 1; found '7'"),
         ("", "found an empty file"),
+        ("1\n2\n1\n-1\n", "at least one answer; found 1 records that are empty or hold nothing but pads"),
     ],
 )
 def test_three_line_faults_are_named(tmp_path, text, told):
