@@ -1,6 +1,7 @@
 """Which model tells what a concept requires? Every data set, track and model of the benchmark, five folds by three seeds, in one table.
 
-``python -m edukit.experiments.prerequisites``; cells already written are not run again, and ``--data ucd --track inductive`` runs a part of it.
+``python -m edukit.experiments.prerequisites table``; cells already written are not run again, and ``--data ucd --track inductive`` runs a part of it.
+``… curve`` shows how a model's scores grow with the pairs that it may learn from.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from functools import lru_cache
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import typer
 from hydra.utils import instantiate
@@ -21,19 +28,22 @@ from omegaconf import OmegaConf
 from edukit.data import LearningData
 from edukit.data.catalogue import loader
 from edukit.data.store import load
-from edukit.graph import pair_benchmark, pair_judging
+from edukit.graph import pair_benchmark
 from edukit.metrics import holm
 from edukit.protocols import PrerequisiteModel
 from edukit.reproducibility import bundled, fingerprint, replacing
 from edukit.schema import DataError
 
+from . import prerequisite_report
+
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 DATA = ("ucd", "alcpl_data_mining", "alcpl_geometry", "alcpl_precalculus", "lecturebank_cd")
 LEAVE_OUT = {"alcpl_all": ("data_mining", "geometry", "precalculus")}
 FLOORS = ("constant", "closure_rule", "degree_logistic", "refd", "name_logistic")
-MODELS = (*FLOORS, "logistic", "extra_trees", "kernel_svm")
+NETWORKS = ("symmetric_vgae", "directed_gnn", "directed_gnn_no_layers", "course_gnn", "course_gnn_no_layers")
+MODELS = (*FLOORS, "logistic", "extra_trees", "kernel_svm", "blend", *NETWORKS)
 LEAKY = ("constant", "closure_rule", "degree_logistic", "name_logistic")  # random_leaky is there to show these
-SHOWN = ("auc", "ap", "f1", "direction_accuracy", "ece", "kendall_tau", "cycles")
+SHARES = (0.1, 0.25, 0.5, 1.0)
 
 
 def maker(name: str, seed: int) -> Callable[[], PrerequisiteModel]:
@@ -79,32 +89,21 @@ def plan(data: tuple[str, ...], tracks: tuple[str, ...], models: tuple[str, ...]
                         yield label, track, model, seed, fold
 
 
-def answers(data: LearningData, track: str, model: Callable[[], PrerequisiteModel], seed: int, fold: int, folds: int) -> pd.DataFrame:
-    """One cell: the answers of a model to one fold of one track."""
+def answers(data: LearningData, track: str, model: Callable[[], PrerequisiteModel], seed: int, fold: int, folds: int, share: float = 1.0) -> pd.DataFrame:
+    """One cell: the answers of a model to one fold of one track, having learnt from a share of the training pairs (both orders stay together)."""
     pairs = pair_benchmark.with_reversed(data["concept_pairs"])
     part = pair_benchmark.make_fold(pairs, track, seed, fold, folds)
+    if share < 1:
+        part = replace(part, train=_fewer(part.train, share, seed), valid=_fewer(part.valid, share, seed))
     return pair_benchmark.run_fold(model, data.tables, part, pair_benchmark.random_negatives(pairs))
 
 
-def judged(found: pd.DataFrame, data: LearningData, models: Mapping[str, str], draws: int) -> tuple[list[dict], list[dict]]:
-    """Metric records of each part and model, and each model against the best of the floors by average precision on that part."""
-    pairs = data["concept_pairs"]
-    concepts = sorted({*pairs["concept_id"], *pairs["requires_id"]})
-    records: list[dict] = []
-    differences: list[dict] = []
-    for part, rows in found.groupby("part", sort=True):
-        measured = {}
-        for name, said in rows.groupby("model", sort=False):
-            told, measured[name] = pair_judging.judge_pairs(said, concepts, str(name), str(part), draws)
-            records += told
-        floors = [m for m in measured if models.get(str(m)) == "floor" and measured[m].value["ap"] == measured[m].value["ap"]]
-        if not floors:
-            continue
-        best = max(floors, key=lambda m: measured[m].value["ap"])
-        for name in measured.keys() - {best}:
-            for metric, row in pair_judging.compare(measured[name], measured[best]).items():
-                differences.append({"split": part, "model": name, "against": best, "name": metric, **row})
-    return records, differences
+def _fewer(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """A share of the unordered pairs, drawn at random."""
+    ends = np.sort(rows[list(pair_benchmark.PAIR)].to_numpy(dtype=object).astype(str), axis=1)
+    pair = pd.MultiIndex.from_arrays(ends.T).factorize()[0]
+    drawn = np.random.default_rng(seed).permutation(pair.max(initial=-1) + 1)
+    return rows[drawn[pair] < np.ceil(share * len(drawn))] if len(rows) else rows
 
 
 def _bar(done: int, total: int, began: float, words: str) -> None:
@@ -119,69 +118,103 @@ def _split(words: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(words.split(",")) if words else default
 
 
+@lru_cache(maxsize=2)
+def _loaded(label: str) -> LearningData:
+    return load(loader(label))
+
+
+def run_cell(label: str, track: str, name: str, seed: int, fold: int, folds: int, share: float, file: Path) -> None:
+    """One cell in a process of its own: the answers of a model to one fold of one track, with the processor seconds it took, written to ``file``."""
+    data, started = _loaded(label), time.process_time()
+    found = answers(data, track, maker(name, seed), seed, fold, folds, share).assign(model=name, seconds=0.0)
+    found["seconds"] = time.process_time() - started
+    with replacing(file) as fresh:
+        found.to_parquet(fresh, index=False)
+
+
+def run_cells(cells: list[tuple[str, str, str, int, int]], place: Path, folds: int, workers: int,
+              shares: tuple[float, ...] = (1.0,)) -> dict[tuple[str, str, str, float], list[Path]]:
+    """Run the cells that are not on disk yet, ``workers`` at a time with one thread each; files by data, track, model and share of the training pairs."""
+    keys = {(label, name): cell_key(_loaded(label), name, folds) for label, name in dict.fromkeys((c[0], c[2]) for c in cells)}
+    files: dict[tuple[str, str, str, float], list[Path]] = {}
+    missing = []
+    for (label, track, name, seed, fold), share in product(cells, shares):
+        part = "" if share == 1 else f"_share{share:g}"
+        file = place / "cells" / label / track / f"{name}_seed{seed}_fold{fold}{part}_{keys[label, name]}.parquet"
+        files.setdefault((label, track, name, share), []).append(file)
+        if not file.is_file():
+            missing.append((label, track, name, seed, fold, folds, share, file))
+    began = time.monotonic()
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # read by the workers as they start
+    here = ThreadPoolExecutor(1) if workers == 1 else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    with here as pool:
+        waiting = {pool.submit(run_cell, *cell): cell for cell in missing}
+        try:
+            for done, job in enumerate(as_completed(waiting), 1):
+                job.result()
+                _bar(done, len(missing), began, " ".join(str(word) for word in waiting[job][:5]))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return files
+
+
+DataOption = Annotated[str | None, typer.Option(help="comma between: data sets; default all")]
+OutOption = Annotated[Path | None, typer.Option(help="folder for cells and tables; default EDUKIT_OUTPUTS/prerequisites")]
+
+
 @app.command()
-def table(data: Annotated[str | None, typer.Option(help="comma between: data sets; default all")] = None,
+def table(data: DataOption = None,
           track: Annotated[str | None, typer.Option(help="random_leaky, grouped, inductive, or a domain to leave out; default all")] = None,
           model: Annotated[str | None, typer.Option(help="names of conf/graph; default all of the table")] = None,
           folds: int = 5, seeds: int = 3, draws: Annotated[int, typer.Option(help="draws of the concepts behind each interval")] = 200,
-          out: Annotated[Path | None, typer.Option(help="folder for cells and tables; default EDUKIT_OUTPUTS/prerequisites")] = None) -> None:
-    """Run the benchmark, or a part of it, and print its table; metrics.parquet and differences.parquet are written beside the cells."""
+          workers: Annotated[int, typer.Option(help="cells at a time")] = 2, out: OutOption = None) -> None:
+    """Run the benchmark, or a part of it, and print its report; report.txt, metrics.parquet, differences.parquet and average_precision.png are written."""
     place = out or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "prerequisites"
     labels, models = _split(data, (*DATA, *LEAVE_OUT)), _split(model, MODELS)
     cells = list(plan(labels, _split(track, ()), models, seeds, folds))
     if not cells:
         raise DataError(f"track must be one of {', '.join(pair_benchmark.TRACKS)}, or a domain of alcpl_all; found {track}")
-    began, loaded = time.monotonic(), {label: load(loader(label), typer.echo) for label in labels}
-    keys: dict[tuple[str, str], str] = {}
-    files: dict[tuple[str, str, str], list[Path]] = {}
-    for number, (label, each, name, seed, fold) in enumerate(cells):
-        if (label, name) not in keys:
-            keys[label, name] = cell_key(loaded[label], name, folds)
-        file = place / "cells" / label / each / f"{name}_seed{seed}_fold{fold}_{keys[label, name]}.parquet"
-        files.setdefault((label, each, name), []).append(file)
-        _bar(number, len(cells), began, f"{label} {each} {name} seed {seed} fold {fold}")
-        if not file.is_file():
-            started = time.perf_counter()
-            found = answers(loaded[label], each, maker(name, seed), seed, fold, folds).assign(model=name, seconds=0.0)
-            found["seconds"] = time.perf_counter() - started
-            with replacing(file) as fresh:
-                found.to_parquet(fresh, index=False)
-    _bar(len(cells), len(cells), began, "")
-    typer.echo("", err=True)
-    kinds = {name: "floor" if name in FLOORS else "model" for name in models}
+    began = time.monotonic()
+    files = run_cells(cells, place, folds, workers)
     records: list[dict] = []
     differences: list[dict] = []
-    for label, each in dict.fromkeys((label, each) for label, each, _ in files):
-        found = pd.concat([pd.read_parquet(f) for (a, b, _), some in files.items() if (a, b) == (label, each) for f in some], ignore_index=True)
-        told, against = judged(found, loaded[label], kinds, draws)
+    for label, each in dict.fromkeys((label, each) for label, each, _, _ in files):
+        found = pd.concat([pd.read_parquet(f) for (a, b, _, _), some in files.items() if (a, b) == (label, each) for f in some], ignore_index=True)
+        told, against = prerequisite_report.judged(found, _loaded(label), FLOORS, draws)
         records += [{"data": label, "track": each, **r} for r in told]
         differences += [{"data": label, "track": each, **r} for r in against]
         seconds = found.drop_duplicates(["model", "seed", "fold"]).groupby("model")["seconds"].mean()
         records += [{"data": label, "track": each, "name": "seconds", "value": v, "model": m} for m, v in seconds.items()]
-    compared = pd.DataFrame(differences)
+    metrics, compared = pd.DataFrame(records), pd.DataFrame(differences)
     if len(compared):
         compared["p_holm"] = holm(compared["p_value"].tolist())
         compared.to_parquet(place / "differences.parquet", index=False)
-    metrics = pd.DataFrame(records)
     metrics.to_parquet(place / "metrics.parquet", index=False)
-    typer.echo(shown(metrics))
-    typer.echo(f"{time.monotonic() - began:.0f} s; {place / 'metrics.parquet'}")
+    words = prerequisite_report.text(metrics, compared, FLOORS)
+    with replacing(place / "report.txt") as fresh:
+        fresh.write_text(words + "\n", encoding="utf-8")
+    prerequisite_report.picture(metrics, FLOORS, place / "average_precision.png")
+    typer.echo(f"{words}\n{time.monotonic() - began:.0f} s; {place / 'report.txt'}")
 
 
-def shown(metrics: pd.DataFrame) -> str:
-    """The headline as text: a line per data, part and model, each score with its interval."""
-    head = metrics[metrics["name"].isin(SHOWN) & metrics["group"].isna()]
-    lines = []
-    for (label, track, part), rows in head.groupby(["data", "track", "split"], sort=False):
-        lines += ["", f"{label}, {track if part == 'domain' else part}: {int(rows['n'].max()):,} answers", f"  {'':<18}{''.join(f'{n:>20}' for n in SHOWN)}"]
-        for model, of in rows.groupby("model", sort=False):
-            value = of.set_index("name")
-            texts = []
-            for name in SHOWN:
-                v, low, high = (value.loc[name, c] for c in ("value", "low", "high"))
-                texts.append("-" if pd.isna(v) else f"{v:.3f}" if pd.isna(low) else f"{v:.3f} [{low:.3f},{high:.3f}]")
-            lines.append(f"  {model:<18}" + "".join(f"{t:>20}" for t in texts))
-    return "\n".join(lines)
+@app.command()
+def curve(data: DataOption = None, track: Annotated[str, typer.Option(help="grouped or inductive")] = "inductive",
+          model: Annotated[str | None, typer.Option(help="names of conf/graph; default blend, logistic and name_logistic")] = None,
+          folds: int = 5, seeds: int = 1, draws: int = 200, workers: int = 2, out: OutOption = None) -> None:
+    """Average precision by the share of the training pairs that a model may learn from; curve.parquet and curve.png are written."""
+    place = out or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "prerequisites"
+    cells = list(plan(_split(data, DATA), (track,), _split(model, ("blend", "logistic", "name_logistic")), seeds, folds))
+    records = []
+    for (label, each, _, share), some in run_cells(cells, place, folds, workers, SHARES).items():
+        found = pd.concat([pd.read_parquet(f) for f in some], ignore_index=True)
+        told = prerequisite_report.judged(found[found["part"] == track], _loaded(label), FLOORS, draws)[0]
+        records += [{"data": label, "track": each, "share": share, **r} for r in told if r["name"] == "ap" and r["group"] is None]
+    grown = pd.DataFrame(records)
+    grown.to_parquet(place / "curve.parquet", index=False)
+    prerequisite_report.curve_picture(grown, place / "curve.png")
+    typer.echo(grown[["data", "model", "share", "value", "low", "high"]].round(3).to_string(index=False))
+    typer.echo(str(place / "curve.png"))
 
 
 if __name__ == "__main__":
