@@ -1,4 +1,4 @@
-"""One log larger than memory: parquet parts of whole learners, read in batches, by query, or as a sample of learners."""
+"""One log larger than memory: parquet parts of whole learners, read in batches, by query, or some learners at a time."""
 
 from __future__ import annotations
 
@@ -145,11 +145,6 @@ class InteractionStore:
 
         wanted = pa.array(pd.Series(learners, dtype="str"), type=pa.string())
         return self._in_order(ds.dataset([str(p) for p in self._parts()]).to_table(columns=self.columns, filter=ds.field("learner_id").isin(wanted)))
-
-    def sample(self, learners: int, seed: int) -> pd.DataFrame:
-        """All rows of ``learners`` learners drawn by ``seed``; the whole table where there are no more."""
-        everyone = self.learner_ids()
-        return self.of(everyone.iloc[draw(len(everyone), learners, seed)])
 
     def to_frame(self) -> pd.DataFrame:
         """The whole table in memory, in the order of :meth:`of`; see ``bytes_in_memory`` first."""

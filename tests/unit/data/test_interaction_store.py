@@ -91,13 +91,18 @@ def test_queries_see_the_log_and_say_what_is_wrong(log, rows):
         log.query("SELECT nonsense FROM log")
 
 
-def test_a_sample_is_whole_learners_whatever_the_key(log, rows, tmp_path):
-    drawn = log.sample(5, seed=3)
+def sample(log, learners, seed):
+    everyone = log.learner_ids()
+    return log.of(everyone.iloc[draw(len(everyone), learners, seed)])
+
+
+def test_learners_are_drawn_whole_whatever_the_key(log, rows, tmp_path):
+    drawn = sample(log, 5, seed=3)
     assert drawn["learner_id"].nunique() == 5 and len(drawn) == rows["who"].map(rows["who"].value_counts())[
         KEYED.pseudonyms(rows["who"], "learner").isin(drawn["learner_id"])].groupby(rows["who"]).first().sum()
-    assert log.sample(5, seed=4)["learner_id"].tolist() != drawn["learner_id"].tolist() and len(log.sample(99, seed=0)) == len(rows)
+    assert sample(log, 5, seed=4)["learner_id"].tolist() != drawn["learner_id"].tolist() and len(sample(log, 99, seed=0)) == len(rows)
     plain = InteractionStore.write(f"SELECT {COLUMNS} FROM {source(rows, tmp_path / 'plain')}", "interactions", tmp_path / "plain" / "log")
-    assert KEYED.pseudonyms(plain.sample(5, seed=3)["learner_id"], "learner").tolist() == drawn["learner_id"].tolist()
+    assert KEYED.pseudonyms(sample(plain, 5, seed=3)["learner_id"], "learner").tolist() == drawn["learner_id"].tolist()
     pd.testing.assert_frame_equal(plain.to_frame(), wanted(rows, None))
     with pytest.raises(DataError, match="at least 1"):
         draw(10, 0, 0)
