@@ -100,6 +100,19 @@ def code_fingerprint() -> str:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from a second thread, and on a busy machine lose tenfold waiting for it; on one, sums keep their order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (a file or a folder); rename it over ``path`` only if all went well.
 

@@ -1,56 +1,87 @@
-"""Read prerequisites from responses, channel by channel, and judge them against the experts' graph."""
+"""Learn what a concept requires, from judged pairs or from responses, and say how sure that is; what the logs cannot tell is left out."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import hydra
 import pandas as pd
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from edukit.data import LearningData
-from edukit.evaluation import RunReport, evaluate
-from edukit.graph.evidence import CHANNELS, pairwise
-from edukit.graph.judging import judge
+from edukit.evaluation import RunReport
+from edukit.formats import graph_file
+from edukit.graph import editing
+from edukit.graph.concept_graph import ConceptGraph
+from edukit.metrics import record
 from edukit.report import figures
+from edukit.reproducibility import bundled
 from edukit.schema import DataError
 
-from . import recipe
+from . import learn_from_labels, learn_from_responses, recipe
 
-HEADLINE = ("parent_correct_given_child_passed", "exposure_conditional")  # one statistic per channel, shown with every gap map
+READS = {"evidence": "responses", "noisy_and": "responses", "notears": "responses", "sources": "nothing", "fusion": "both"}  # by module; else labels
+NEEDED = {"labels": "concept_pairs", "responses": "interactions", "nothing": "interactions"}
+DRAWN = 1_500  # edges of one picture
 
 
-def judged_evidence(data: LearningData, statistics: tuple[str, ...], draws: int, seed: int) -> tuple[pd.DataFrame, list[dict]]:
-    """Pairwise statistics of all responses (wide), and how each agrees with the prerequisites that came with the data.
+def reads(target: str) -> str:
+    """What the model behind a ``_target_`` learns from: ``labels``, ``responses``, ``both`` or ``nothing``."""
+    return READS.get(target.split(".")[2], "labels")
 
-    Where the data has no prerequisites, or no expert edge is covered, there is nothing to judge against: no record, and it is said.
-    """
-    wide = pairwise(data["interactions"], data["q_matrix"])
-    topics = data["concepts"].set_index("concept_id")["topic"] if "topic" in data["concepts"] else None
-    records: list[dict] = []
-    for name in [s for s in statistics if s in wide]:
-        scores = wide[["concept_id", "requires_id", "n"]].assign(score=wide[name])
-        try:
-            records += judge(scores, data["prerequisites"], topics, model=name, channel=CHANNELS[name], draws=draws, seed=seed)
-        except DataError as error:
-            recipe.say(f"{name} not judged: {error}")
-    return wide, records
+
+def name_of(settings: DictConfig) -> str:
+    """The file of ``conf/graph`` that some settings come from: that of the same model with the fewest settings that differ."""
+    found = {path.stem: OmegaConf.load(path) for path in sorted((bundled("conf") / "graph").glob("*.yaml"))}
+    alike = {stem: sum(settings.get(k) != v for k, v in OmegaConf.to_container(own).items() if k != "seed")  # type: ignore[union-attr]
+             for stem, own in found.items() if own._target_ == settings._target_}
+    return min(alike, key=lambda stem: (alike[stem], stem), default=settings._target_.rpartition(".")[2])
+
+
+def refuse(settings: DictConfig, data: LearningData, votes: str | None) -> None:
+    """Raise DataError where the model cannot learn from these data, naming the models that can, or where votes would be left unread."""
+    kind, there = reads(settings._target_), {what: table in data.tables for what, table in NEEDED.items()}
+    fits = there["labels"] or (there["responses"] and "prerequisites" in data.tables) if kind == "both" else there[kind]
+    if votes and (kind not in ("labels", "both") or not there["labels"]):
+        raise DataError(f"votes are labels for models that learn from judged pairs; found graph={name_of(settings)} on data {data.label}. Leave votes out.")
+    if fits:
+        return
+    offered: dict[str, list[str]] = {"labels": [], "responses": [], "nothing": [], "both": []}
+    for path in sorted((bundled("conf") / "graph").glob("*.yaml")):
+        offered[reads(OmegaConf.load(path)._target_)].append(path.stem)
+    can = [f"graph={name}" for what in ("labels", "responses") if there[what]
+           for name in sorted([*offered[what], *(offered["both"] if what == "labels" else [])])]
+    wants = {"labels": "learns from judged pairs (table concept_pairs)", "responses": "reads responses (table interactions)",
+             "both": "learns from judged pairs, or from responses beside prerequisites",
+             "nothing": "learns nothing, and is shown beside responses (table interactions)"}
+    raise DataError(f"graph={name_of(settings)} {wants[kind]}; data {data.label} holds {', '.join(data.tables)}. "
+                    + (f"What can learn from these data: {', '.join(dict.fromkeys(can))}." if can else "Choose other data: `edukit data list`."))
+
+
+def keep_graph(job: recipe.Run, graph: ConceptGraph, votes: pd.DataFrame | None, note: str) -> None:
+    """Write the graph as a table, as a file that `edukit graph` reads and people go on with, and as a picture."""
+    edges, tables = graph.prerequisites, job.data.tables
+    held = {"concepts": graph.concepts, "prerequisites": edges, **({} if votes is None else {"votes": votes}),
+            **{name: tables[name] for name in ("concept_tree",) if name in tables}}
+    edges.to_parquet(job.folder / "prerequisites.parquet", index=False)
+    graph_file.write(editing.save(None, held, datetime.now(UTC).isoformat(timespec="seconds"), "edukit learn_graph", note), job.folder / "learned_graph.json")
+    job.tracked.append("prerequisites.parquet")
+    job.figures |= {"graph file": "learned_graph.json"}
+    job.metrics.append(record("edges", len(edges), len(graph.concept_ids)))
+    recipe.say(f"learned graph: {len(edges):,} edges among {len(graph.concept_ids):,} concepts ({note})")
+    if len(edges) > DRAWN:
+        recipe.say(f"the picture shows the {DRAWN:,} likeliest edges")
+    job.keep("graph", figures.concept_graph(None, graph.concepts, edges.nlargest(DRAWN, "weight")))
 
 
 def run(cfg: DictConfig) -> RunReport:
-    """Score every ordered pair of concepts by every statistic, judge them, and keep the graph that ``cfg.graph`` stands for."""
+    """Learn from judged pairs where the model of ``cfg.graph`` does, else from responses; judge, say how sure it is, and keep the graph."""
     with recipe.open_run(cfg, batches=True) as job:
-        graph = recipe.graph_of(instantiate(cfg.graph), job.data, job.data["interactions"])
-        graph.prerequisites.to_parquet(job.folder / "prerequisites.parquet", index=False)
-        job.tracked.append("prerequisites.parquet")
-        recipe.say(f"graph {cfg.graph._target_.rsplit('.', 1)[-1]}: {len(graph.prerequisites):,} edges among {len(graph.concept_ids):,} concepts")
-        wide, records = judged_evidence(job.data, tuple(CHANNELS), cfg.draws, job.seed)
-        wide.to_parquet(job.folder / "evidence.parquet", index=False)
-        job.metrics += records
-        for line in evaluate.lines(records, ("auc", "ap", "direction_accuracy", "coverage")):
-            recipe.say(line)
-        job.keep("graph", figures.concept_graph(None, job.data["concepts"], graph.prerequisites))
-        if records:
-            job.keep("comparison", figures.metric_comparison([m for m in records if m["name"] == "ap" and m["split"] == "covered"]))
+        refuse(cfg.graph, job.data, cfg.votes)
+        kind = reads(cfg.graph._target_)
+        labelled = kind in ("labels", "both") and "concept_pairs" in job.data.tables
+        learn = learn_from_labels.learn if labelled else learn_from_responses.fuse if kind == "both" else learn_from_responses.learn
+        keep_graph(job, *learn(job, name_of(cfg.graph)))
     return job.report
 
 

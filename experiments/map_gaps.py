@@ -16,7 +16,7 @@ from edukit.protocols import PrerequisiteGraph
 from edukit.report import figures, gap_page
 
 from . import recipe
-from .learn_graph import HEADLINE, judged_evidence
+from .learn_from_responses import HEADLINE, judged_evidence
 
 PRINTED = ("auc", "log_loss", "ece", "ap", "random_ap", "direction_accuracy", "coverage")
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from edukit.data import LearningData
 from edukit.graph import pair_judging
-from edukit.reproducibility import replacing
 
 SHOWN = ("auc", "ap", "f1", "direction_accuracy", "ece", "kendall_tau", "cycles")
 IMPLIED = " with implied"
@@ -127,60 +124,9 @@ def text(metrics: pd.DataFrame, differences: pd.DataFrame, floors: tuple[str, ..
     return "\n".join(lines[1:])
 
 
-def picture(metrics: pd.DataFrame, floors: tuple[str, ...], file: Path) -> None:
-    """Average precision with its interval, a panel per data set and part: floors grey, models coloured, the random ranking a line."""
-    import seaborn as sns
-    from matplotlib.figure import Figure
-
-    rows = parts(metrics[metrics["name"] == "ap"]).dropna(subset="value")
-    rows = rows[rows["split"].isin(PANELS)]
-    labels, panels = list(rows["data"].unique()), [p for p in PANELS if p in set(rows["split"])]
-    models = list(rows["model"].unique())
-    figure = Figure(figsize=(3.1 * len(labels) + 1.2, (0.24 * len(models) + 0.7) * len(panels) + 0.4), layout="constrained")
-    grid = figure.subplots(len(panels), len(labels), squeeze=False, sharex="col", sharey=True)
-    colours = dict(zip([m for m in models if m not in floors], sns.color_palette("deep", len(models)), strict=False))
-    chance = parts(metrics[metrics["name"] == "random_ap"]).groupby(["data", "split"])["value"].mean()
-    for axes, part in zip(grid, panels, strict=True):
-        for at, label in zip(axes, labels, strict=True):
-            of = rows[(rows["data"] == label) & (rows["split"] == part)].set_index("model")
-            for place, model in enumerate(models):
-                if model in of.index:
-                    value, low, high = of.loc[model, ["value", "low", "high"]]
-                    at.plot([low, high], [place, place], color=colours.get(model, "0.6"), lw=2)
-                    at.plot(value, place, "o", color=colours.get(model, "0.45"), ms=5)
-            if (label, part) in chance.index:
-                at.axvline(chance[label, part], color="0.7", ls=":", lw=1)
-            at.set_title(f"{label}\n{part}", fontsize=9)
-            at.set_yticks(range(len(models)), models, fontsize=8)
-            at.grid(axis="x", color="0.92")
-            at.spines[["top", "right"]].set_visible(False)
-    grid[0, 0].invert_yaxis()
-    figure.supxlabel("average precision, 95 % interval over concepts; dotted: a random ranking", fontsize=9)
-    with replacing(file) as fresh:
-        figure.savefig(fresh, format="png", dpi=130)
-
-
-def curve_picture(grown: pd.DataFrame, file: Path) -> None:
-    """Average precision by the share of the training pairs, a panel per data set, a line per model with its interval.
-
-    ``grown`` has ``data, model, share, value, low, high``.
-    """
-    import seaborn as sns
-    from matplotlib.figure import Figure
-
-    labels = list(grown["data"].unique())
-    figure = Figure(figsize=(3.2 * len(labels) + 0.8, 3.2), layout="constrained")
-    models = list(grown["model"].unique())
-    for at, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True):
-        for model, colour in zip(models, sns.color_palette("deep", len(models)), strict=True):
-            of = grown[(grown["data"] == label) & (grown["model"] == model)].sort_values("share")
-            at.plot(of["share"], of["value"], "o-", color=colour, label=model, ms=4)
-            at.fill_between(of["share"], of["low"].astype(float), of["high"].astype(float), color=colour, alpha=0.15, lw=0)
-        at.set(title=label, xlabel="share of the training pairs", xscale="log")
-        at.set_xticks(sorted(grown["share"].unique()), [f"{s:g}" for s in sorted(grown["share"].unique())])
-        at.minorticks_off()
-        at.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel("average precision")
-    figure.axes[0].legend(frameon=False, fontsize=8)
-    with replacing(file) as fresh:
-        figure.savefig(fresh, format="png", dpi=130)
+def precisions(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Average precision with interval and that of a random ranking (``chance``), for the parts of :data:`PANELS`; what the picture shows."""
+    rows = parts(metrics[metrics["name"].isin(["ap", "random_ap"]) & metrics["model"].notna()])
+    chance = rows[rows["name"] == "random_ap"].groupby(["data", "split"])["value"].mean().rename("chance")
+    rows = rows[(rows["name"] == "ap") & rows["split"].isin(PANELS)].dropna(subset="value")
+    return rows[["data", "split", "model", "value", "low", "high"]].merge(chance, how="left", on=["data", "split"])

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
 import os
 import sys
 import time
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,6 +32,7 @@ from edukit.data.store import load
 from edukit.graph import pair_benchmark
 from edukit.metrics import holm
 from edukit.protocols import PrerequisiteModel
+from edukit.report import benchmark_figures, figures
 from edukit.reproducibility import bundled, fingerprint, replacing
 from edukit.schema import DataError
 
@@ -55,15 +57,16 @@ def maker(name: str, seed: int) -> Callable[[], PrerequisiteModel]:
     return lambda: instantiate(cfg.model)
 
 
-def _code(module: str, seen: set[str] | None = None) -> set[str]:
-    """Files of a module of edukit and of those it takes names from, so that only cells whose own code changed run again."""
-    seen = set() if seen is None else seen
-    found = importlib.import_module(module)
-    if found.__file__ not in seen:
-        seen.add(str(found.__file__))
-        for name in {getattr(value, "__module__", None) or getattr(value, "__name__", "") for value in vars(found).values()}:
-            if str(name).startswith("edukit.") and not str(name).startswith("edukit.experiments."):
-                _code(str(name), seen)
+def _code(module: str, seen: dict[str, Path] | None = None) -> dict[str, Path]:
+    """Files of a module of edukit and of all that it imports, at the top or within a function, so that only cells whose own code changed run again."""
+    seen = {} if seen is None else seen
+    found = find_spec(module) if module.startswith("edukit") and module not in seen else None
+    if found is not None and found.origin:
+        seen[module] = Path(found.origin)
+        for node in ast.walk(ast.parse(seen[module].read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names if (seen[module].parent / f"{alias.name}.py").is_file())):
+                    _code(name, seen)
     return seen
 
 
@@ -71,8 +74,8 @@ def cell_key(data: LearningData, model: str, folds: int) -> str:
     """What a cell depends on besides its place in the plan: the data, the model's settings, the code behind it, the number of folds."""
     settings = (bundled("conf") / "graph" / f"{model}.yaml").read_text(encoding="utf-8")
     module = str(OmegaConf.create(settings)._target_).rpartition(".")[0]
-    files = [Path(f) for f in sorted(_code(module) | _code("edukit.graph.pair_benchmark"))]
-    return fingerprint(data.fingerprint, settings, folds, *files)[:12]
+    files = {**_code(module), **_code("edukit.graph.pair_benchmark")}
+    return fingerprint(data.fingerprint, settings, folds, *(files[name] for name in sorted(files)))[:12]
 
 
 def plan(data: tuple[str, ...], tracks: tuple[str, ...], models: tuple[str, ...], seeds: int, folds: int) -> Iterator[tuple[str, str, str, int, int]]:
@@ -194,7 +197,7 @@ def table(data: DataOption = None,
     words = prerequisite_report.text(metrics, compared, FLOORS)
     with replacing(place / "report.txt") as fresh:
         fresh.write_text(words + "\n", encoding="utf-8")
-    prerequisite_report.picture(metrics, FLOORS, place / "average_precision.png")
+    figures.save(benchmark_figures.average_precisions(prerequisite_report.precisions(metrics), FLOORS), place / "average_precision.png")
     typer.echo(f"{words}\n{time.monotonic() - began:.0f} s; {place / 'report.txt'}")
 
 
@@ -212,7 +215,7 @@ def curve(data: DataOption = None, track: Annotated[str, typer.Option(help="grou
         records += [{"data": label, "track": each, "share": share, **r} for r in told if r["name"] == "ap" and r["group"] is None]
     grown = pd.DataFrame(records)
     grown.to_parquet(place / "curve.parquet", index=False)
-    prerequisite_report.curve_picture(grown, place / "curve.png")
+    figures.save(benchmark_figures.learning_curves(grown), place / "curve.png")
     typer.echo(grown[["data", "model", "share", "value", "low", "high"]].round(3).to_string(index=False))
     typer.echo(str(place / "curve.png"))
 

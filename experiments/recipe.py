@@ -115,8 +115,12 @@ def make_split(data: LearningData, kind: str, seed: int) -> splits.Split:
 
 def describe(data: LearningData) -> None:
     """Say what the data holds and allows, and what will therefore be left out."""
-    counts, allows = data.counts(), data.allows()
     concepts = data.tables["concepts"]["concept_id"].nunique() if "concepts" in data.tables else 0
+    if "interactions" not in data.tables and "concept_pairs" in data.tables:
+        pairs = data["concept_pairs"]
+        say(f"data {data.label}: {len(pairs):,} judged pairs of {concepts:,} concepts, {(pairs['label'] == 1).sum():,} of them prerequisites; no responses")
+        return
+    counts, allows = data.counts(), data.allows()
     say(f"data {data.label}: {counts['responses']:,} responses, {counts['learners']:,} learners, {counts['items']:,} items answered, "
         f"{concepts:,} concepts, correct {counts['correct']:.3f}")
     say("  it has      " + "; ".join(MEANING[k] for k, there in allows.items() if there))
@@ -189,7 +193,8 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
         usage = {"seconds": (ended - started) / 1000, "peak_rss_mb": _peak_memory_mb()}
         run.metrics += [record(name, round(value, 2)) for name, value in usage.items()]
         about = {"name": data.name, "variant": data.variant, "label": data.label, "fingerprint": data.fingerprint, "allows": data.allows(),
-                 "rows": {name: len(table) for name, table in data.tables.items()}, "learners": data.counts()["learners"]}
+                 "rows": {name: len(table) for name, table in data.tables.items()},
+                 "learners": data.counts()["learners"] if "interactions" in data.tables else None}
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
         run.report = RunReport(cfg.experiment, resolved, run.seed, about, run.split, run.metrics, run.figures,
                                {**environment(), "code": code_fingerprint()}, folder=place)

@@ -1,11 +1,16 @@
-"""How cost grows with the log: invented responses from csv to parquet, then prerequisite evidence and counts per concept, each in its own process.
+"""How cost grows, with the log and with the number of concepts; every step at every size in its own process.
 
-``python -m edukit.experiments.scale run --millions 5 --millions 10``. Needs about 60 MB of disk per million responses; all of it is removed.
+``python -m edukit.experiments.scale run --millions 5 --millions 10``: invented responses from csv to parquet, then prerequisite evidence and counts
+per concept. Needs about 60 MB of disk per million responses; all of it is removed.
+
+``python -m edukit.experiments.scale graph --concepts 400 --concepts 5000``: embedding names and courses, scoring candidate pairs by a fitted model,
+counting evidence from a log of 60 responses per concept, and making claims acyclic. The figure in docs is ``scale graph --figure docs/graph_scale.png``.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +26,9 @@ from edukit.reproducibility import environment, write_json
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 LIMITS = {"csv to parquet": 2048.0, "evidence": 4096.0}  # MB that a step may take at 50 million responses
 STEPS = ("csv to parquet", "evidence", "per concept")
+GRAPH_STEPS = ("names and courses", "candidates and scores", "evidence", "cycles")
+DENSE = 5000  # concepts up to which evidence, which holds matrices of concepts by concepts, is measured
+NEAR, COURSES = 32, 100  # candidates a concept; courses that mention eight concepts each
 ITEMS, CONCEPTS, EACH = 200, 40, 100  # responses a learner
 CSV = """SELECT 'u' || u AS learner, 'q' || q AS item, CAST(hash(i * 3 + 1) % 1000 / 1000.0 < 1 / (1 + exp(hard - able)) AS INTEGER) AS correct, step
          FROM (SELECT *, hash(u + 77) % 1000 / 500.0 - 1 AS able, q % {concepts} / 20.0 - 1.5 AS hard
@@ -60,11 +68,11 @@ def step(name: str, place: Path) -> None:
                            "peak_mb": round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1), **found}))
 
 
-def exponent(table: pd.DataFrame) -> float:
-    """Slope of log processor seconds on log rows: 1 = in proportion to the rows; NaN for a single size."""
+def exponent(table: pd.DataFrame, size: str = "rows") -> float:
+    """Slope of log processor seconds on log size: 1 = in proportion to the rows (or concepts); NaN for a single size."""
     import numpy as np
 
-    return float(np.polyfit(np.log(table["rows"]), np.log(table["processor_seconds"]), 1)[0]) if table["rows"].nunique() > 1 else float("nan")
+    return float(np.polyfit(np.log(table[size]), np.log(table["processor_seconds"]), 1)[0]) if table[size].nunique() > 1 else float("nan")
 
 
 @app.command()
@@ -98,6 +106,108 @@ def run(
     write_json(out / "scale.json", {"measured": found, "exponent": grows, "limits_mb": LIMITS, "environment": environment()})
     figures.save(figures.growth(table.assign(seconds=table["processor_seconds"]), LIMITS), out / "scale.png")
     typer.echo(f"{out / 'scale.json'}\n{out / 'scale.png'}")
+
+
+def invented_map(concepts: int, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Concepts in a line, each requiring up to three of the ten before it; courses along the line; training pairs; claims, one in a hundred reversed."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    words = ("linear", "random", "sparse", "finite", "dual", "local", "convex", "joint", "binary", "nested", "graph", "matrix", "tree", "field", "set", "code",
+             "signal", "model", "query", "kernel", "limit", "proof", "class", "test", "order", "norm", "cell", "wave", "force", "gene")
+    ids = np.array([f"c{k:05d}" for k in range(concepts)], object)
+    names = [f"{words[k % 30]} {words[k // 30 % 30]} {words[k // 900 % 30]}" for k in range(concepts)]
+    child = np.repeat(np.arange(1, concepts), 3)
+    parent = np.maximum(child - rng.integers(1, 11, len(child)), 0)
+    turned = rng.random(len(child)) < 0.01
+    claims = pd.DataFrame({"concept_id": ids[np.where(turned, parent, child)], "requires_id": ids[np.where(turned, child, parent)], "source": "invented",
+                           "weight": rng.uniform(0.5, 1, len(child))}).drop_duplicates(["concept_id", "requires_id"])
+    start = np.linspace(0, concepts - 8, COURSES).astype(int)
+    documents = pd.DataFrame({"document_id": [f"d{k}" for k in range(COURSES)], "title": [names[k] for k in start], "level": np.arange(COURSES) // 20 + 1.0,
+                              "text": [". ".join(f"this course treats {name}" for name in names[k:k + 8]) for k in start]})
+    links = pd.DataFrame({"document_id": documents["document_id"][1:].to_numpy(), "requires_id": documents["document_id"][:-1].to_numpy()})
+    some = rng.choice(len(child), min(1000, len(child)), replace=False)
+    labels = pd.DataFrame({"concept_id": ids[np.r_[child[some], parent[some]]], "requires_id": ids[np.r_[parent[some], child[some]]],
+                           "label": np.repeat([1.0, 0.0], len(some))})
+    return {"concepts": pd.DataFrame({"concept_id": ids, "name": names}), "documents": documents, "document_links": links, "labels": labels, "claims": claims}
+
+
+def invented_log(concepts: int, seed: int = 0) -> pd.DataFrame:
+    """As many learners as concepts, each with 60 responses among 120 neighbouring concepts, one item a concept."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    item = (rng.integers(0, max(concepts - 120, 1), concepts)[:, None] + rng.random((concepts, min(120, concepts))).argsort(axis=1)[:, :60]).ravel()
+    learner, order = np.divmod(np.arange(len(item)), 60)
+    return pd.DataFrame({"learner_id": pd.Series(learner).astype("str"), "item_id": pd.Series(item).astype("str"),
+                         "correct": (rng.random(len(item)) < 0.7).astype(float), "order": pd.array(order, "Int64")})
+
+
+def _graph_work(name: str, tables: dict[str, pd.DataFrame], log: pd.DataFrame | None) -> dict[str, int]:
+    """What one step does, and how much came of it."""
+    from edukit.graph.concept_graph import ConceptGraph, break_cycles
+    from edukit.graph.evidence import pairwise
+    from edukit.graph.pair_features import PairFeatures
+    from edukit.graph.pair_models import Logistic, candidates
+
+    seen = {k: t for k, t in tables.items() if k not in ("labels", "claims")}
+    concepts = tables["concepts"]
+    if name == "names and courses":
+        features = PairFeatures.from_tables(seen)
+        return {"numbers": features.numbers(tables["labels"]).shape[1] + 2 * features.names.shape[1]}
+    if name == "candidates and scores":
+        pairs = candidates(PairFeatures.from_tables(seen), NEAR)
+        return {"pairs": int(Logistic().fit(seen, tables["labels"]).predict(pairs).notna().sum())}
+    if log is not None:
+        q = pd.DataFrame({"item_id": [str(k) for k in range(len(concepts))], "concept_id": concepts["concept_id"]})
+        return {"pairs": len(pairwise(log, q))}
+    kept, dropped = break_cycles(concepts, tables["claims"])
+    return {"edges": len(ConceptGraph.from_tables(concepts, kept, None).adjacency()), "dropped": len(dropped)}
+
+
+@app.command()
+def graph_step(name: str, concepts: int) -> None:
+    """One step at one number of concepts in this process; prints what it took as a line of JSON. Called by `graph`."""
+    import resource
+
+    few, tables, log = invented_map(100), invented_map(concepts), invented_log(concepts) if name == "evidence" else None
+    _graph_work(name, few, None if log is None else invented_log(100))  # imports
+    began, worked = time.perf_counter(), time.process_time()
+    found = _graph_work(name, tables, log)
+    seconds, processor, peak = time.perf_counter() - began, time.process_time() - worked, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    typer.echo(json.dumps({"step": name, "concepts": concepts, "seconds": round(seconds, 2), "processor_seconds": round(processor, 3),
+                           "peak_mb": round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1), **found}))
+
+
+@app.command()
+def graph(
+    concepts: Annotated[list[int], typer.Option(help="sizes; may be given several times")] = [400, 1000, 2000, 5000, 10_000, 20_000],  # noqa: B006
+    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("outputs/scale"),
+    figure: Annotated[Path | None, typer.Option(help="where the figure goes; default beside the report")] = None,
+) -> None:
+    """Measure what a graph of so many concepts costs, each step at each size in its own process; write graph_scale.json and graph_scale.png."""
+    from edukit.report import figures, graph_growth
+
+    measured: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as cache:  # what is embedded is kept from one step to the next, and from no earlier run
+        for size in concepts:
+            for name in GRAPH_STEPS:
+                if name == "evidence" and size > DENSE:
+                    typer.echo(f"{name:<24}{size:>8,} concepts   not measured: it holds matrices of concepts by concepts, and is meant for up to {DENSE:,}")
+                    continue
+                words = [sys.executable, "-m", "edukit.experiments.scale", "graph-step", name, str(size)]
+                done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "EDUKIT_CACHE": cache})
+                one = json.loads(done.stdout.strip().split("\n")[-1])
+                measured.append(one)
+                came = ", ".join(f"{one[k]:,} {k}" for k in ("pairs", "edges", "dropped", "numbers") if k in one)
+                typer.echo(f"{name:<24}{size:>8,} concepts{one['seconds']:>9.1f} s, {one['processor_seconds']:.1f} s of processor"
+                           f"{one['peak_mb']:>9,.0f} MB peak   {came}")
+    table = pd.DataFrame(measured)
+    grows = {name: exponent(rows, "concepts") for name, rows in table.groupby("step", sort=False)}
+    typer.echo("time grows as concepts to the power " + ", ".join(f"{power:.2f} ({name})" for name, power in grows.items()))
+    write_json(out / "graph_scale.json", {"measured": measured, "exponent": grows, "environment": environment()})
+    drawn = figures.save(graph_growth.graph_growth(table.assign(seconds=table["processor_seconds"])), figure or out / "graph_scale.png")
+    typer.echo(f"{out / 'graph_scale.json'}\n{drawn}")
 
 
 if __name__ == "__main__":

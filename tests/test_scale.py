@@ -23,5 +23,33 @@ def test_a_small_run_measures_every_step_and_removes_its_rows(tmp_path):
     assert (tmp_path / "out" / "scale.png").stat().st_size > 1000 and list(scratch.iterdir()) == []
 
 
+def test_evidence_is_not_asked_for_where_it_would_be_dense(tmp_path, monkeypatch):
+    monkeypatch.setattr(scale, "GRAPH_STEPS", ("evidence",))
+    monkeypatch.setattr(scale, "DENSE", 150)
+    words = ["graph", "--concepts", "150", "--concepts", "300", "--out", str(tmp_path), "--figure", str(tmp_path / "drawn.png")]
+    done = CliRunner().invoke(scale.app, words, catch_exceptions=False)
+    assert done.exit_code == 0 and "not measured" in done.output, done.output
+    found = json.loads((tmp_path / "graph_scale.json").read_text())["measured"]
+    assert [(m["step"], m["concepts"]) for m in found] == [("evidence", 150)] and found[0]["pairs"] > 1000 and found[0]["peak_mb"] > 20
+    assert (tmp_path / "drawn.png").stat().st_size > 1000
+
+
+def test_claims_are_made_acyclic():
+    done = CliRunner().invoke(scale.app, ["graph-step", "cycles", "300"], catch_exceptions=False)
+    told = json.loads(done.output)
+    assert told["concepts"] == 300 and told["edges"] > 700 and 0 < told["dropped"] < 30
+
+
+def test_the_invented_map_has_what_every_step_needs():
+    tables = scale.invented_map(400)
+    claims, labels = tables["claims"], tables["labels"]
+    ids = set(tables["concepts"]["concept_id"])
+    assert len(ids) == 400 == tables["concepts"]["name"].nunique() and not claims.duplicated(["concept_id", "requires_id"]).any()
+    assert {*claims["concept_id"], *claims["requires_id"], *labels["concept_id"], *labels["requires_id"]} <= ids
+    assert (claims["concept_id"] < claims["requires_id"]).mean() == pytest.approx(0.01, abs=0.01) and labels["label"].mean() == 0.5
+    log = scale.invented_log(400)
+    assert len(log) == 400 * 60 and log.groupby("learner_id")["item_id"].nunique().eq(60).all() and log["item_id"].astype(int).between(0, 399).all()
+
+
 def test_the_exponent_is_one_where_time_is_in_proportion():
     assert scale.exponent(pd.DataFrame({"rows": [1e6, 4e6], "processor_seconds": [2.0, 8.0]})) == pytest.approx(1)

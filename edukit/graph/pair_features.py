@@ -12,28 +12,29 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
+from edukit.graph.course_features import COURSES, CourseFeatures, hubness, products
 from edukit.protocols import Tables
 from edukit.reproducibility import fingerprint
 from edukit.schema import DataError
 from edukit.text import WIDTH, embed
 
 PAIR = ["concept_id", "requires_id"]
-CLOSEST = 5  # course texts that count as half a mention, where they are the closest to a name
-CONTEXT = ("flow", "flow_back", "flow_per_mention", "flow_back_per_mention", "comention_of_concept", "comention_of_requires", "level_difference",
-           "mentions_concept", "mentions_requires", "mentions_difference", "cosine_names", "cosine_texts", "crossed_cosines", "words_concept",
-           "words_requires", "words_difference")
+NAMES = ("cosine_names", "words_concept", "words_requires", "words_difference", "letters_difference", "name_in_other", "other_in_name", "shared_words",
+         "same_last_word", "hubness_of_concept", "hubness_of_requires", "hubness_of_names_difference")
+CONTEXT = (*COURSES, *NAMES)
+EVERY = 600  # up to so many concepts, the context of all pairs is kept
 _BRACKET = re.compile(r"\s*\([^)]*\)$")
-_SENTENCE = re.compile(r"(?<=[.!?;])\s+")
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1; a row of zeros stays."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _key(pairs: pd.DataFrame, *more: str) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(pairs[[*PAIR, *more]])
+
+
+def _turn(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs the other way round."""
+    return pairs.rename(columns=dict(zip(PAIR, PAIR[::-1], strict=True)))
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class _Sources:
 
     @classmethod
     def of(cls, tables: Tables) -> _Sources:
-        read = {"concepts": ("concept_id", "name"), "documents": ("document_id", "text", "level"), "document_links": ("document_id", "requires_id"),
+        read = {"concepts": ("concept_id", "name"), "documents": ("document_id", "text", "title", "level"), "document_links": ("document_id", "requires_id"),
                 "pair_features": None}
         kept = {name: tables.get(name) for name in read}
         parts = [repr([(c, t[c].tolist()) for c in t.columns if read[name] is None or c in read[name]]) if (t := kept[name]) is not None else name
@@ -96,23 +97,18 @@ class PairFeatures:
 
         Raises DataError for a concept that is not in the table.
         """
-        found = [pairs[column].map(self._place).to_numpy(float) for column in PAIR]
+        found = [np.array([self._place.get(concept, -1) for concept in pairs[column].tolist()], int) for column in PAIR]
         for column, at in zip(PAIR, found, strict=True):
-            if np.isnan(at).any():
-                first = pairs[column].iloc[int(np.flatnonzero(np.isnan(at))[0])]
-                raise DataError(f"pairs.{column} must be found in concepts.concept_id; found {first!r} in {int(np.isnan(at).sum()):,} of {len(pairs):,} "
+            if (at < 0).any():
+                first = pairs[column].iloc[int(np.flatnonzero(at < 0)[0])]
+                raise DataError(f"pairs.{column} must be found in concepts.concept_id; found {first!r} in {int((at < 0).sum()):,} of {len(pairs):,} "
                                 "rows. Add the concept, with its name, to the table concepts.")
-        return found[0].astype(int), found[1].astype(int)
+        return found[0], found[1]
 
     @cached_property
     def names(self) -> np.ndarray:
         """(C, 384) unit-length embeddings of the concepts' names."""
         return embed(self.concepts["name"].tolist())
-
-    @cached_property
-    def texts(self) -> np.ndarray:
-        """(D, 384) unit-length embeddings of the course texts; no rows without courses."""
-        return np.zeros((0, WIDTH), np.float32) if self.documents is None else embed(self.documents["text"].tolist())
 
     @cached_property
     def spoken(self) -> list[re.Pattern[str]]:
@@ -121,85 +117,107 @@ class PairFeatures:
         return [re.compile(rf"(?<!\w){re.escape(name.lower())}(?:s|es)?(?!\w)") for name in bare]
 
     @cached_property
+    def courses(self) -> CourseFeatures | None:
+        """What the courses say, where the data have them."""
+        if self.documents is None:
+            return None
+        return CourseFeatures(self.documents, self.document_links, self.names, self.spoken, embed)
+
+    @property
+    def texts(self) -> np.ndarray:
+        """(D, 384) unit-length embeddings of the course texts; no rows without courses."""
+        return np.zeros((0, WIDTH), np.float32) if self.courses is None else self.courses.texts
+
+    @property
     def mentions(self) -> np.ndarray:
         """(C, D) float32: 1 where a course's text holds the concept's name, half where it is only among the five closest to it."""
-        found = np.zeros((len(self.concepts), len(self.texts)), np.float32)
-        if self.documents is None:
-            return found
-        lower = self.documents["text"].str.lower().tolist()
-        for row in range(0, len(found), 1024):
-            near = np.argsort(-self.names[row:row + 1024] @ self.texts.T, axis=1, kind="stable")[:, :CLOSEST]
-            np.put_along_axis(found[row:row + 1024], near, 0.5, axis=1)
-        for row, pattern in enumerate(self.spoken):
-            stem = pattern.pattern[len(r"(?<!\w)"):-len(r"(?:s|es)?(?!\w)")].replace("\\", "")
-            found[row, [k for k, text in enumerate(lower) if stem in text and pattern.search(text)]] = 1.0
-        return found
+        return np.zeros((len(self.concepts), 0), np.float32) if self.courses is None else self.courses.mentions
 
-    @cached_property
+    @property
     def sentences(self) -> np.ndarray:
-        """(C, 384) unit-length mean embedding of the sentences that mention each concept; of the closest course texts where none does."""
-        if self.documents is None:
-            return self.names
-        split = [_SENTENCE.split(text) for text in self.documents["text"]]
-        of = [[(d, s) for d in np.flatnonzero(row == 1) for s in split[d] if pattern.search(s.lower())]
-              for row, pattern in zip(self.mentions, self.spoken, strict=True)]
-        distinct = list(dict.fromkeys(s for said in of for _, s in said))
-        place, vectors = {s: k for k, s in enumerate(distinct)}, embed(distinct)
-        near = _unit((self.mentions > 0).astype(np.float32) @ self.texts)
-        return _unit(np.stack([vectors[[place[s] for _, s in said]].mean(axis=0) if said else near[c] for c, said in enumerate(of)]))
+        """(C, 384) unit-length mean embedding of the sentences that mention each concept; of the name without courses."""
+        return self.names if self.courses is None else self.courses.sentences
 
     @cached_property
-    def _courses(self) -> dict[str, np.ndarray]:
-        """Numbers of each concept from the courses, and (C, C) matrices of two concepts."""
-        from scipy import sparse
+    def _words(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, sparse.csr_array, sparse.csr_array]:
+        """Log number of words and of letters, hubness; sparse (C, words) of the words in a name, and of its last word."""
+        bare = self.concepts["name"].str.lower().str.replace(_BRACKET, "", regex=True).str.findall(r"\w+")
+        stems = [list(dict.fromkeys(w[:-1] if len(w) > 3 and w.endswith("s") else w for w in said)) for said in bare]
+        place = {w: k for k, w in enumerate(dict.fromkeys(w for said in stems for w in said))}
+        shape = (len(stems), max(len(place), 1))
+        rows = [(c, place[w]) for c, said in enumerate(stems) for w in said]
+        last = [(c, place[said[-1]]) for c, said in enumerate(stems) if said]
+        held = [sparse.csr_array((np.ones(len(at)), tuple(np.array(at, int).reshape(-1, 2).T)), shape=shape) for at in (rows, last)]
+        return (np.log1p(self.concepts["name"].str.split().map(len).to_numpy(float)), np.log1p(self.concepts["name"].str.len().to_numpy(float)),
+                hubness(self.names), held[0], held[1])
 
-        assert self.documents is not None
-        weight = sparse.csr_array(self.mentions)
-        count = np.asarray(weight.sum(axis=1)).ravel()
-        place = {d: k for k, d in enumerate(self.documents["document_id"])}
-        links = self.document_links if self.document_links is not None else pd.DataFrame({"document_id": [], "requires_id": []})
-        ends = [links[c].map(place).to_numpy(float) for c in ("document_id", "requires_id")]
-        there = ~(np.isnan(ends[0]) | np.isnan(ends[1]))
-        size = len(place)
-        requires = sparse.csr_array((np.ones(int(there.sum())), (ends[0][there].astype(int), ends[1][there].astype(int))), shape=(size, size))
-        level = self.documents["level"].to_numpy(float) if "level" in self.documents else np.full(size, np.nan)
-        known = np.isfinite(level)
-        among = np.asarray(weight[:, known].sum(axis=1)).ravel()
-        mean = np.divide(weight[:, known] @ level[known], among, out=np.full(len(count), level[known].mean() if known.any() else 0.0), where=among > 0)
-        return {"count": count, "level": mean, "texts": _unit(weight @ self.texts), "flow": weight @ requires @ weight.T,
-                "both": weight.minimum(1) @ weight.T.minimum(1)}
+    def _context(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        words, letters, hub, held, last = self._words
+        size = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1)
+        shared = products(held, held, a, b)
+        named = np.column_stack([
+            products(self.names, self.names, a, b), words[a], words[b], words[a] - words[b], letters[a] - letters[b], shared / size[a] >= 1,
+            shared / size[b] >= 1, shared / (size[a] + size[b] - shared), products(last, last, a, b), hub[a], hub[b], hub[a] - hub[b]])
+        return named if self.courses is None else np.hstack([self.courses.numbers(a, b), named])
+
+    @cached_property
+    def _every(self) -> np.ndarray:
+        """(C, C, F) context of all ordered pairs of few concepts, so that it is computed once."""
+        size = len(self.concepts)
+        return self._context(*np.divmod(np.arange(size**2), size)).astype(np.float32).reshape(size, size, -1)
 
     def context(self, pairs: pd.DataFrame) -> np.ndarray:
-        """(N, 16) features of :data:`CONTEXT` from courses; 4 of names only where the data have no courses.
-
-        ``flow``: log of the courses that mention the concept and require a course that mentions the other; per mention: its share of all pairs of
-        such courses. ``comention``: share of the one's mentions that are beside the other. ``level``: mean number of the courses that mention it.
-        """
+        """(N, F) float32 features of :data:`CONTEXT`, those of courses where the data have them, then those of :data:`NAMES`."""
         a, b = self.positions(pairs)
-        names = np.einsum("nf,nf->n", self.names[a], self.names[b])
-        words = np.log1p(self.concepts["name"].str.split().map(len).to_numpy(float))
-        length = [words[a], words[b], words[a] - words[b]]
-        if self.documents is None:
-            return np.column_stack([names, *length])
-        found = self._courses
-        flow, both = (np.asarray(found[name][a, b]).ravel() for name in ("flow", "both"))
-        back, count, text = np.asarray(found["flow"][b, a]).ravel(), found["count"], found["texts"]
-        each = np.maximum(count[a] * count[b], 1e-9)
-        logs = np.log1p(count)
-        crossed = np.einsum("nf,nf->n", self.names[a], text[b]) - np.einsum("nf,nf->n", self.names[b], text[a])
-        return np.column_stack([
-            np.log1p(flow), np.log1p(back), flow / each, back / each, both / np.maximum(count[a], 1e-9), both / np.maximum(count[b], 1e-9),
-            found["level"][a] - found["level"][b], logs[a], logs[b], logs[a] - logs[b], names, np.einsum("nf,nf->n", text[a], text[b]), crossed, *length])
+        return self._every[a, b] if len(self.concepts) <= EVERY else self._context(a, b).astype(np.float32)
+
+    @property
+    def number_names(self) -> list[str]:
+        """Names of the columns of :meth:`numbers`."""
+        return [*(NAMES if self.courses is None else CONTEXT), *self._held]
+
+    def _stated(self, pairs: pd.DataFrame) -> np.ndarray:
+        """(N, F) columns of the pairs as they stand, of the pairs' own domain where they name one."""
+        assert self.columns is not None
+        held = self._held
+        found = self.columns.groupby(PAIR)[held].mean().reindex(_key(pairs)).to_numpy(float)
+        if "domain" in pairs and "domain" in self.columns:
+            own = self.columns.drop_duplicates([*PAIR, "domain"]).set_index([*PAIR, "domain"])[held].reindex(_key(pairs, "domain")).to_numpy(float)
+            found = np.where(np.isnan(own), found, own)
+        return found
+
+    @property
+    def _held(self) -> list[str]:
+        return [] if self.columns is None else [c for c in self.columns if c not in (*PAIR, "domain")]
+
+    @cached_property
+    def _turned(self) -> tuple[np.ndarray, np.ndarray]:
+        """Per column, that which holds its value for the pair the other way round, and the sign it then has; NaN where the data do not show one.
+
+        A column ``x_concept`` is turned into ``x_requires``; whether that is so, and which differences change sign, is read off the pairs that the
+        table holds both ways.
+        """
+        assert self.columns is not None
+        swap = {"concept": "requires", "requires": "concept"}
+        name = ["_".join(swap.get(w, w) for w in c.split("_")) for c in self._held]
+        other = np.array([self._held.index(n if n in self._held else c) for n, c in zip(name, self._held, strict=True)])
+        ways = self.columns[[c for c in (*PAIR, "domain") if c in self.columns]]
+        here, there = self._stated(ways), self._stated(_turn(ways))[:, other]
+        both = np.isfinite(there).all(axis=1)
+        same, against = (both.sum() >= 10 and np.isclose(here[both], way * there[both]).all(axis=0) for way in (1, -1))
+        return other, np.where(same, 1.0, np.where(against, -1.0, np.nan))
 
     def wikipedia(self, pairs: pd.DataFrame) -> np.ndarray:
-        """(N, F) numbers that came with the pairs, each of its own domain where the pairs name one; NaN for a pair they do not hold; F may be 0."""
+        """(N, F) numbers that came with the pairs, each of its own domain where the pairs name one; F may be 0.
+
+        A pair that is held the other way round only has those numbers turned; NaN for a pair that is not held.
+        """
         if self.columns is None:
             return np.zeros((len(pairs), 0))
-        numbers = [c for c in self.columns if c not in (*PAIR, "domain")]
-        found = self.columns.groupby(PAIR)[numbers].mean().reindex(_key(pairs)).to_numpy(float)
-        if "domain" in pairs and "domain" in self.columns:
-            own = self.columns.drop_duplicates([*PAIR, "domain"]).set_index([*PAIR, "domain"])[numbers].reindex(_key(pairs, "domain")).to_numpy(float)
-            found = np.where(np.isnan(own), found, own)
+        found = self._stated(pairs)
+        if np.isnan(found).any():
+            other, sign = self._turned
+            found = np.where(np.isnan(found), self._stated(_turn(pairs))[:, other] * sign, found)
         return found
 
     def signed(self, numbers: np.ndarray) -> np.ndarray:
@@ -207,8 +225,9 @@ class PairFeatures:
         return np.sign(numbers) * np.log1p(np.abs(numbers))
 
     def numbers(self, pairs: pd.DataFrame) -> np.ndarray:
-        """(N, F) context features and Wikipedia columns side by side; NaN where a column does not know a pair."""
-        return np.hstack([self.context(pairs), self.signed(self.wikipedia(pairs))])
+        """(N, F) float32 context features and Wikipedia columns side by side; NaN where a column does not know a pair."""
+        context = self.context(pairs)
+        return context if self.columns is None else np.hstack([context, self.signed(self.wikipedia(pairs)).astype(np.float32)])
 
     def name_pair(self, pairs: pd.DataFrame) -> np.ndarray:
         """(N, 768) the two name embeddings side by side."""

@@ -1,15 +1,16 @@
 """Which concept requires which, read from names, courses and Wikipedia numbers: models that judge a pair without a graph between them.
 
-All three score concepts that were in no training pair. They are what a graph network has to beat.
+All score concepts that were in no training pair. They are what a graph network has to beat.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from edukit.graph.concept_graph import ConceptGraph, break_cycles
 from edukit.graph.pair_features import PAIR, PairFeatures
@@ -39,7 +40,7 @@ def candidates(features: PairFeatures, most: int) -> pd.DataFrame:
     for first in range(0, size, 1024):
         alike = names[first:first + 1024] @ names.T
         alike[np.arange(len(alike)), np.arange(first, first + len(alike))] = -np.inf
-        rows.append(np.argpartition(-alike, near - 1, axis=1)[:, :near] if near else np.zeros((len(alike), 0), int))
+        rows.append(np.argpartition(-alike, near - 1, axis=1)[:, :near].copy() if near else np.zeros((len(alike), 0), int))
     one, other = np.repeat(np.arange(size), near), np.concatenate(rows).ravel()
     code = np.unique(np.concatenate([one * size + other, other * size + one]))
     return pd.DataFrame({"concept_id": ids[code // size], "requires_id": ids[code % size]})
@@ -57,10 +58,24 @@ def acyclic(concepts: pd.DataFrame, scored: pd.DataFrame, threshold: float, sour
     return ConceptGraph.from_tables(concepts, break_cycles(concepts, claims)[0], None)
 
 
-class PairModel(ABC):
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """N pairs as a model reads them: the positions of both concepts, and a block of (N, F) numbers."""
+
+    a: np.ndarray
+    b: np.ndarray
+    block: np.ndarray
+
+    def take(self, at: np.ndarray) -> Rows:
+        """Some of the rows."""
+        return Rows(self.a[at], self.b[at], self.block[at])
+
+
+class PairModel:
     """What the models of pairs share: features in, a probability per ordered pair out, a graph from the probable ones.
 
-    A model says what it learns (:meth:`_learn`) and how it scores rows (:meth:`_score`).
+    A model says how it scales what it reads (:meth:`prepare`, without a label), learns from rows (:meth:`solve`) and scores them (:meth:`answer`);
+    one that does not read row by row has its own ``_learn`` and ``_score``.
     """
 
     def __init__(self, threshold: float, most_candidates: int, seed: int) -> None:
@@ -95,11 +110,28 @@ class PairModel(ABC):
         pairs = candidates(self._features, self.most_candidates)
         return acyclic(self._features.concepts, pairs.assign(score=self.predict(pairs)), self.threshold, type(self).__name__)
 
-    @abstractmethod
-    def _learn(self, features: PairFeatures, rows: pd.DataFrame, label: np.ndarray) -> None: ...
+    def _learn(self, features: PairFeatures, rows: pd.DataFrame, label: np.ndarray) -> None:
+        self.prepare(features, rows)
+        self.solve(self.rows(features, rows), label)
 
-    @abstractmethod
-    def _score(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray: ...
+    def _score(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray:
+        return self.answer(self.rows(features, pairs))
+
+    def prepare(self, features: PairFeatures, pairs: pd.DataFrame) -> None:
+        """Choose scales and main directions from the training pairs, without their labels."""
+        raise NotImplementedError
+
+    def rows(self, features: PairFeatures, pairs: pd.DataFrame) -> Rows:
+        """The pairs as this model reads them, once it is prepared."""
+        raise NotImplementedError
+
+    def solve(self, rows: Rows, label: np.ndarray) -> None:
+        """Learn from rows and their labels; solving again forgets what was learnt before."""
+        raise NotImplementedError
+
+    def answer(self, rows: Rows) -> np.ndarray:
+        """(N,) probabilities."""
+        raise NotImplementedError
 
 
 class Scaler:
@@ -107,13 +139,17 @@ class Scaler:
 
     def __init__(self, rows: np.ndarray) -> None:
         self.median = np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).any() else 0.0 for c in rows.T])
-        full = np.where(np.isfinite(rows), rows, self.median)
+        full = np.where(np.isfinite(rows), rows, self.median).astype(float)
         self.mean, sd = full.mean(axis=0), full.std(axis=0)
-        self.sd = np.where(sd > 1e-9, sd, 1.0)
+        self.sd = np.where(sd > 1e-6, sd, 1.0)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """The same numbers in standard deviations of the training rows, held within 6 of them."""
-        return np.clip((np.where(np.isfinite(rows), rows, self.median) - self.mean) / self.sd, -6, 6)
+        """(N, F) float32 of the same numbers in standard deviations of the training rows, held within 6 of them."""
+        found = rows.astype(np.float32) - self.mean.astype(np.float32)
+        found /= self.sd.astype(np.float32)
+        if not np.isfinite(found.sum()):
+            found = np.where(np.isfinite(found), found, ((self.median - self.mean) / self.sd).astype(np.float32))
+        return np.clip(found, -6, 6, out=found)
 
 
 class Components:
@@ -149,18 +185,33 @@ class Logistic(PairModel):
         super().__init__(threshold, most_candidates, seed)
         self.penalty, self.name_weight, self.context = penalty, name_weight, context
 
-    def _rows(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray:
-        names = features.name_pair(pairs) * self.name_weight
-        return np.hstack([names, self._scaler(features.numbers(pairs))]) if self.context else names  # type: ignore[misc]
+    def prepare(self, features: PairFeatures, pairs: pd.DataFrame) -> None:
+        """Scale the names, and the numbers by the training pairs."""
+        self._names = features.names * self.name_weight
+        self._scaler = Scaler(features.numbers(pairs)) if self.context else None
 
-    def _learn(self, features: PairFeatures, rows: pd.DataFrame, label: np.ndarray) -> None:
+    def rows(self, features: PairFeatures, pairs: pd.DataFrame) -> Rows:
+        """Positions, and the numbers in standard deviations."""
+        block = np.zeros((len(pairs), 0), np.float32) if self._scaler is None else self._scaler(features.numbers(pairs))
+        return Rows(*features.positions(pairs), block)
+
+    def solve(self, rows: Rows, label: np.ndarray) -> None:
+        """Find the weights of the names of both concepts and of the numbers."""
         from sklearn.linear_model import LogisticRegression
 
-        self._scaler = Scaler(features.numbers(rows)) if self.context else None
-        self._model = LogisticRegression(C=1 / self.penalty, max_iter=300).fit(self._rows(features, rows), label)
+        both = np.hstack([self._names[rows.a], self._names[rows.b], rows.block])
+        model = LogisticRegression(C=1 / self.penalty, max_iter=300).fit(both, label)
+        width = self._names.shape[1]
+        self._weight, self._shift = np.split(model.coef_[0], [width, 2 * width]), float(model.intercept_[0])
 
-    def _score(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray:
-        return self._model.predict_proba(self._rows(features, pairs))[:, 1]
+    def margin(self, rows: Rows) -> np.ndarray:
+        """(N,) log odds."""
+        concept, requires, numbers = self._weight
+        return (self._names @ concept)[rows.a] + (self._names @ requires)[rows.b] + rows.block @ numbers.astype(np.float32) + self._shift
+
+    def answer(self, rows: Rows) -> np.ndarray:
+        """(N,) probabilities."""
+        return expit(self.margin(rows))
 
 
 class ExtraTrees(PairModel):
@@ -185,91 +236,29 @@ class ExtraTrees(PairModel):
         super().__init__(threshold, most_candidates, seed)
         self.trees, self.components, self.share, self.smallest_leaf = trees, components, share, smallest_leaf
 
-    def _rows(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray:
-        a, b = features.positions(pairs)
-        return np.hstack([self._names[a], self._names[b], self._scaler(features.numbers(pairs))]).astype(np.float32)
+    def prepare(self, features: PairFeatures, pairs: pd.DataFrame) -> None:
+        """Find the main components of the names, and the scale of the numbers."""
+        self._names = Components(features.names, self.components)(features.names)
+        self._scaler = Scaler(features.numbers(pairs))
 
-    def _learn(self, features: PairFeatures, rows: pd.DataFrame, label: np.ndarray) -> None:
+    def rows(self, features: PairFeatures, pairs: pd.DataFrame) -> Rows:
+        """Positions, and the numbers in standard deviations."""
+        return Rows(*features.positions(pairs), self._scaler(features.numbers(pairs)))
+
+    def _both(self, rows: Rows) -> np.ndarray:
+        return np.hstack([self._names[rows.a], self._names[rows.b], rows.block]).astype(np.float32, copy=False)
+
+    def solve(self, rows: Rows, label: np.ndarray) -> None:
+        """Grow the trees."""
         from sklearn.ensemble import ExtraTreesClassifier
 
-        self._names = Components(features.names, self.components)(features.names)
-        self._scaler = Scaler(features.numbers(rows))
         self._model: Any = ExtraTreesClassifier(self.trees, max_features=self.share, min_samples_leaf=self.smallest_leaf, random_state=self.seed)
-        self._model.fit(self._rows(features, rows), label)
+        self._model.fit(self._both(rows), label)
 
-    def _score(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray:
-        return self._model.predict_proba(self._rows(features, pairs))[:, 1]
+    def answer(self, rows: Rows) -> np.ndarray:
+        """(N,) mean over the trees of the share of positives in the leaf."""
+        return self._model.predict_proba(self._both(rows))[:, 1]
 
-
-class KernelSVM(PairModel):
-    """Two pairs are alike where their concepts are alike one by one, or their numbers are: k(a, c) k(b, d) + rbf(numbers).
-
-    Concepts are compared by their names and by the sentences that mention them; without courses, by their names. Margins become
-    probabilities by a logistic curve, fitted on margins of training pairs that were left out concept by concept.
-
-    Parameters
-    ----------
-    cost : price of a training pair on the wrong side.
-    sharpness, sentence_sharpness : how fast two names, or two mean sentences, cease to be alike.
-    gamma : how fast two rows of numbers do, per number.
-    folds : left-out parts behind the probabilities.
-    threshold, most_candidates : of :meth:`graph`.
-    seed : draws those parts.
-
-    References
-    ----------
-    Ben-Hur & Noble (2005), Bioinformatics 21 (kernels of pairs); Platt (1999), Advances in Large Margin Classifiers.
-    """
-
-    def __init__(self, cost: float = 2.0, sharpness: float = 2.0, sentence_sharpness: float = 4.0, gamma: float = 0.25, folds: int = 3,
-                 threshold: float = 0.5, most_candidates: int = 400, seed: int = 0) -> None:
-        super().__init__(threshold, most_candidates, seed)
-        self.cost, self.sharpness, self.sentence_sharpness, self.gamma, self.folds = cost, sharpness, sentence_sharpness, gamma, folds
-
-    def _alike(self, features: PairFeatures) -> np.ndarray:
-        """(C, T) likeness of each concept to those of the training pairs."""
-        seen = self._seen
-        names = np.exp(self.sharpness * (features.names @ features.names[seen].T - 1))
-        return names if features.documents is None else (names + np.exp(self.sentence_sharpness * (features.sentences @ features.sentences[seen].T - 1))) / 2
-
-    def _gram(self, features: PairFeatures, pairs: pd.DataFrame, support: slice | np.ndarray) -> np.ndarray:
-        """(N, S) kernel of pairs with the training pairs in ``support``."""
-        a, b = features.positions(pairs)
-        numbers, other = self._scaler(features.numbers(pairs)), self._numbers[support]
-        far = (numbers**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :] - 2 * numbers @ other.T
-        ends = [self._similar[np.ix_(at, self._at[support, k])] for k, at in enumerate((a, b))]
-        return ends[0] * ends[1] + np.exp(-self.gamma / numbers.shape[1] * np.maximum(far, 0))
-
-    def _margin_model(self, gram: np.ndarray, label: np.ndarray) -> Any:
-        from sklearn.svm import SVC
-
-        return SVC(C=self.cost, kernel="precomputed", cache_size=500).fit(gram, label)
-
-    def _learn(self, features: PairFeatures, rows: pd.DataFrame, label: np.ndarray) -> None:
-        from sklearn.linear_model import LogisticRegression
-
-        ends = np.column_stack(features.positions(rows))
-        self._seen, at = np.unique(ends, return_inverse=True)
-        self._at = at.reshape(ends.shape)
-        self._scaler = Scaler(features.numbers(rows))
-        self._numbers = self._scaler(features.numbers(rows))
-        self._similar = self._alike(features)
-        gram = self._gram(features, rows, slice(None))
-        part = np.random.default_rng(self.seed).integers(0, self.folds, len(self._seen))[self._at]
-        margins, labels = [], []
-        for fold in range(self.folds):
-            inside, left = np.flatnonzero((part != fold).all(axis=1)), np.flatnonzero((part == fold).any(axis=1))
-            if len(left) and len(np.unique(label[inside])) == 2:
-                margins.append(self._margin_model(gram[np.ix_(inside, inside)], label[inside]).decision_function(gram[np.ix_(left, inside)]))
-                labels.append(label[left])
-        model = self._margin_model(gram, label)
-        self._support = model.support_
-        self._dual, self._bias = model.dual_coef_.ravel(), float(model.intercept_[0])
-        told = np.concatenate(labels) if labels else label
-        heard = np.concatenate(margins) if margins else model.decision_function(gram)
-        curve = LogisticRegression(C=1e3).fit(heard[:, None], told) if len(np.unique(told)) == 2 else None
-        self._slope, self._shift = (max(float(curve.coef_[0, 0]), 1e-6), float(curve.intercept_[0])) if curve is not None else (1.0, 0.0)
-
-    def _score(self, features: PairFeatures, pairs: pd.DataFrame) -> np.ndarray:
-        margins = [self._gram(features, pairs.iloc[k:k + 2000], self._support) @ self._dual + self._bias for k in range(0, len(pairs), 2000)]
-        return 1 / (1 + np.exp(-(self._slope * np.concatenate(margins) + self._shift)))
+    def margin(self, rows: Rows) -> np.ndarray:
+        """(N,) log odds of the answer, within 4."""
+        return np.clip(logit(self.answer(rows)), -4, 4)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from edukit.graph.cells import Cells
+from edukit.graph.cells import PASSED, Cells
 from edukit.metrics import record
 from edukit.schema import DataError
 
 _PAIR = ["concept_id", "requires_id"]
 NOTHING, SOMETHING, TOO_LITTLE = "the logs carry no information here", "the logs carry information about pairs of concepts", "not enough data"
+SPARSE = 0.15  # share of the cells that are filled, below which products of sparse matrices are the faster
 Score = Callable[[pd.DataFrame], pd.DataFrame]  # interactions -> concept_id, requires_id, score
 
 
@@ -98,24 +99,36 @@ class GraphTest:
                 record("graph_information_p", self.p_value, self.pairs, model=model)]
 
 
-def _scores(cells: Cells) -> tuple[np.ndarray, np.ndarray]:
-    """(C, C) z of ``parent_correct_given_child_passed``, and common learners."""
-    up = variance = common = 0.0
-    for _, x in cells.blocks():
-        up, variance = up + x["passed"].T @ x["residual"], variance + x["passed"].T @ x["variance"]
-        common = common + x["attempted"].T @ x["attempted"]
+def _scores(cells: Cells) -> np.ndarray:
+    """(C, C) z of ``parent_correct_given_child_passed``; products of sparse matrices where learners meet few of the concepts."""
+    if len(cells.learner) < SPARSE * cells.learners * len(cells.concept_ids):
+        from scipy import sparse
+
+        passed, residual, variance = (sparse.csr_array((values.astype(np.float32), (cells.learner, cells.concept)), (cells.learners, len(cells.concept_ids)))
+                                      for values in (cells.correct >= PASSED, cells.residual, cells.variance))
+        up, spread = (passed.T @ residual).toarray(), (passed.T @ variance).toarray()
+    else:
+        up = spread = 0.0
+        for _, x in cells.blocks():
+            up, spread = up + x["passed"].T @ x["residual"], spread + x["passed"].T @ x["variance"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return up / np.sqrt(variance), np.asarray(common)
+        return up / np.sqrt(spread)
+
+
+def _common(cells: Cells) -> np.ndarray:
+    """(C, C) learners who met both."""
+    return np.asarray(sum(x["attempted"].T @ x["attempted"] for _, x in cells.blocks()))
 
 
 def _centred(z: np.ndarray, judged: np.ndarray) -> np.ndarray:
     """Scores of the judged pairs less what each concept brings to all of its pairs, as child and as parent."""
-    counts = [np.maximum(judged.sum(axis=a, keepdims=True), 1) for a in (1, 0)]
-    rest = np.where(judged, z, 0).astype(float)
+    ends = np.nonzero(judged)
+    counts = [np.bincount(end, minlength=len(z)) for end in ends]
+    rest = z[ends].astype(float)
     for _ in range(20):
-        for axis, count in zip((1, 0), counts, strict=True):
-            rest = np.where(judged, rest - rest.sum(axis=axis, keepdims=True) / count, 0)
-    return rest[judged]
+        for end, count in zip(ends, counts, strict=True):
+            rest -= (np.bincount(end, rest, len(z)) / np.maximum(count, 1))[end]
+    return rest
 
 
 def _skewness(e: np.ndarray) -> float:
@@ -151,8 +164,8 @@ def permutation_test(cells: Cells, min_common: int = 20, strata: int = 10, permu
     Rosenbaum (1984), Psychometrika 49 (conditional independence given ability). Phipson & Smyth (2010), Statistical Applications in
     Genetics and Molecular Biology 9 (the p-value).
     """
-    z, common = _scores(cells)
-    judged = (common >= min_common) & ~cells.shared & np.isfinite(z)
+    z = _scores(cells)
+    judged = (_common(cells) >= min_common) & ~cells.shared & np.isfinite(z)
     np.fill_diagonal(judged, False)
     if judged.sum() < 3:
         return GraphTest(float("nan"), np.empty(0), float("nan"), int(judged.sum()), cells.learners, float("nan"), float("nan"), TOO_LITTLE)
@@ -167,7 +180,7 @@ def permutation_test(cells: Cells, min_common: int = 20, strata: int = 10, permu
     source = np.empty(len(place), np.int64)
     for draw in range(permutations):
         source[fixed] = np.lexsort((rng.random(len(place)), place))
-        again, _ = _scores(replace(cells, correct=cells.correct[source], residual=cells.residual[source], variance=cells.variance[source]))
+        again = _scores(replace(cells, correct=cells.correct[source], residual=cells.residual[source], variance=cells.variance[source]))
         e = _centred(again, judged & np.isfinite(again))
         null[draw], spreads[draw] = _skewness(e), (e**2).mean()
     statistic = _skewness(observed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edukit.protocols import NotFittedError, PrerequisiteGraph
-from edukit.reproducibility import fingerprint
+from edukit.reproducibility import fingerprint, one_thread
 from edukit.schema import DataError
 from edukit.tracing.sequences import (
     Histories,
@@ -30,17 +29,6 @@ from edukit.tracing.sequences import (
 
 WINDOW = 200  # steps of a training sequence; predictions always follow the full history
 ASKED_AT_ONCE = 256  # learners in a batch of predictions
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from a second thread, and on a busy machine lose tenfold waiting for it; sums keep their order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Steps(NamedTuple):
@@ -125,7 +113,7 @@ class NetworkModel(ABC):
         """What the network keeps of the graph beside items and concepts."""
         return {}
 
-    @_one_thread()
+    @one_thread()
     def fit(self, interactions: pd.DataFrame, graph: PrerequisiteGraph, dif_groups: pd.Series | None = None) -> Self:
         """Learn from the training rows; some of their learners are set aside to decide when to stop.
 
@@ -170,14 +158,14 @@ class NetworkModel(ABC):
         bias = network.item_bias
         self._item_logit = bias.weight.detach().numpy()[:, 0].astype(np.float64) if bias is not None else np.zeros(vocabulary.trained + 1)
 
-    @_one_thread()
+    @one_thread()
     def predict(self, interactions: pd.DataFrame) -> pd.Series:
         """P(correct) in [0, 1], aligned to the index; row t uses only earlier rows of the same learner."""
         self._check_fitted()
         histories = encode(interactions, self.vocabulary_, self.kind)
         return histories.align(_probabilities(self.network_, histories, self.vocabulary_), interactions.index)
 
-    @_one_thread()
+    @one_thread()
     @torch.no_grad()
     def mastery(self, interactions: pd.DataFrame) -> pd.DataFrame:
         """Table ``mastery``: the share of each concept's items a learner would now be expected to answer correctly.
