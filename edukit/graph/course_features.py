@@ -52,11 +52,11 @@ def hubness(rows: np.ndarray) -> np.ndarray:
     return (rows @ rows.mean(axis=0)).astype(float)
 
 
-def _spread(rows: list[int], columns: list[int], values: list[float], shape: tuple[int, int]) -> sparse.csr_array:
+def _spread(rows: list[int], columns: list[int], values: list[float], shape: tuple[int, int]) -> Any:
     return sparse.csr_array((np.array(values, float), (np.array(rows, int), np.array(columns, int))), shape=shape)
 
 
-def _longest(links: sparse.csr_array) -> np.ndarray:
+def _longest(links: Any) -> np.ndarray:
     """(D,) longest chain of courses required one after the other, below each course; a circle stops counting after D steps."""
     course, needs = links.nonzero()
     deep = np.zeros(links.shape[0])
@@ -143,7 +143,7 @@ class CourseFeatures:
         return unit(np.where(weight.sum(axis=1)[:, None] > 0, weight @ vectors, near)).astype(np.float32)
 
     @cached_property
-    def requires(self) -> sparse.csr_array:
+    def requires(self) -> Any:
         """(D, D) 1 where the course of the row requires that of the column."""
         place = {d: k for k, d in enumerate(self.documents["document_id"])}
         links = self.links if self.links is not None else pd.DataFrame({"document_id": [], "requires_id": []})
@@ -152,7 +152,7 @@ class CourseFeatures:
         return _spread(ends[0][there].astype(int).tolist(), ends[1][there].astype(int).tolist(), [1.0] * int(there.sum()), (len(place),) * 2).minimum(1)
 
     @cached_property
-    def _reached(self) -> sparse.csr_array:
+    def _reached(self) -> Any:
         """(D, D) 1 where one course requires another, directly or not."""
         found, step = self.requires, self.requires
         for _ in range(50):

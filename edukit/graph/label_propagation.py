@@ -41,7 +41,8 @@ class Judgements:
 
     def __init__(self, alike: list[sparse.csr_array], a: np.ndarray, b: np.ndarray, label: np.ndarray) -> None:
         self.rate = float(label.mean()) if len(label) else 0.5
-        size = alike[0].shape[0]
+        shape: Any = alike[0].shape
+        size = shape[0]
         kind: Any = sparse.csr_array.toarray if size <= DENSE else sparse.csr_array
         values = (label.astype(np.float32), np.ones(len(a), np.float32))
         yes, all_ = (kind(sparse.csr_array((value, (a, b)), shape=(size, size))) for value in values)

@@ -188,7 +188,7 @@ class PairFeatures:
 
     @property
     def _held(self) -> list[str]:
-        return [] if self.columns is None else [c for c in self.columns if c not in (*PAIR, "domain")]
+        return [] if self.columns is None else [str(c) for c in self.columns if c not in (*PAIR, "domain")]
 
     @cached_property
     def _turned(self) -> tuple[np.ndarray, np.ndarray]:
