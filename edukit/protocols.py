@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -197,7 +197,14 @@ class CounterfactualModel(Protocol):
 
 @runtime_checkable
 class PrerequisiteModel(Protocol):
-    """Learns which concept requires which, from text, courses, labels or logs."""
+    """Learns which concept requires which, from text, courses, labels or logs.
+
+    Attributes
+    ----------
+    reads : what it learns from: ``labels``, ``responses``, ``both`` (labels or responses, as the data have them) or ``nothing``.
+    """
+
+    reads: ClassVar[str]
 
     def fit(self, tables: Tables, labels: pd.DataFrame | None = None) -> Self:
         """Learn from training tables (those it needs of ``concepts, documents, interactions, q_matrix, prerequisites``).

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import hydra
 import pandas as pd
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from edukit.data import LearningData
@@ -20,14 +22,14 @@ from edukit.schema import DataError
 
 from . import learn_from_labels, learn_from_responses, recipe
 
-READS = {"evidence": "responses", "noisy_and": "responses", "notears": "responses", "sources": "nothing", "fusion": "both"}  # by module; else labels
 NEEDED = {"labels": "concept_pairs", "responses": "interactions", "nothing": "interactions"}
 DRAWN = 1_500  # edges of one picture
 
 
 def reads(target: str) -> str:
-    """What the model behind a ``_target_`` learns from: ``labels``, ``responses``, ``both`` or ``nothing``."""
-    return READS.get(target.split(".")[2], "labels")
+    """What the model behind a ``_target_`` learns from (:attr:`edukit.protocols.PrerequisiteModel.reads`)."""
+    model: Any = get_class(target)
+    return model.reads
 
 
 def name_of(settings: DictConfig) -> str:

@@ -7,7 +7,7 @@ along an expert's map) and ``order`` (what was met first; only where the order o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -242,6 +242,8 @@ class Evidence:
     The weight of an edge is its stability: the share of cohorts drawn from the learners in which its score reaches that of the last edge
     kept (Meinshausen & Bühlmann 2010, Journal of the Royal Statistical Society B 72). It is no calibrated probability of being right.
     """
+
+    reads: ClassVar[str] = "responses"
 
     def __init__(self, *, statistic: str = "parent_correct_given_child_passed", min_common: int = 20, edges_per_concept: float = 1.5,
                  draws: int = 100, seed: int = 0) -> None:

@@ -5,7 +5,7 @@ Where a split draws rows one by one, two of them need no model at all to look go
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,8 @@ def _codes(pairs: pd.DataFrame, place: dict[str, int]) -> tuple[np.ndarray, np.n
 
 class Floor:
     """What the floors share: the concepts, and a graph from the pairs that they were shown."""
+
+    reads: ClassVar[str] = "labels"
 
     def __init__(self) -> None:
         self._concepts: pd.DataFrame | None = None

@@ -7,7 +7,7 @@ probability comes apart into one number per channel, and a channel that is switc
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,8 @@ class Fusion:
     Wolpert (1992), Neural Networks 5 (stacking); Breiman (1996), Machine Learning 24 (weights of at least 0); Platt (1999), Advances in Large
     Margin Classifiers; Ke et al. (2017), NeurIPS (boosting on histograms).
     """
+
+    reads: ClassVar[str] = "both"
 
     def __init__(self, *, text: bool | None = None, context: bool | None = None, responses: bool | None = None, exposure: bool | None = None,
                  min_common: int = 20, components: int = 16, rounds: int = 60, rate: float = 0.1, leaves: int = 8, smallest_leaf: int = 20,

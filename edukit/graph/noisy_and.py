@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -223,6 +223,8 @@ class NoisyAnd:
     Junker & Sijtsma (2001), Applied Psychological Measurement 25 (noisy inputs, AND gate). Madigan & York (1995), International Statistical
     Review 63 (sampling graphs). van Dyk & Park (2008), Journal of the American Statistical Association 103 (partially collapsed Gibbs).
     """
+
+    reads: ClassVar[str] = "responses"
 
     def __init__(self, *, edges_per_concept: float = 1.5, candidates: int = 32, min_common: int = 20, sweeps: int = 80, chains: int = 3,
                  seed: int = 0) -> None:

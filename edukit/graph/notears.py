@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -145,6 +145,8 @@ class Notears:
     ----------
     Zheng, Aragam, Ravikumar & Xing (2018), NeurIPS 31. Donoho & Johnstone (1994), Biometrika 81 (what chance reaches).
     """
+
+    reads: ClassVar[str] = "responses"
 
     def __init__(self, *, sparsity: float = 0.5, min_common: int = 20, seed: int = 0) -> None:
         if sparsity < 0 or min_common < 2:

@@ -6,7 +6,7 @@ All score concepts that were in no training pair. They are what a graph network 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -77,6 +77,8 @@ class PairModel:
     A model says how it scales what it reads (:meth:`prepare`, without a label), learns from rows (:meth:`solve`) and scores them (:meth:`answer`);
     one that does not read row by row has its own ``_learn`` and ``_score``.
     """
+
+    reads: ClassVar[str] = "labels"
 
     def __init__(self, threshold: float, most_candidates: int, seed: int) -> None:
         self.threshold, self.most_candidates, self.seed = threshold, most_candidates, seed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import pandas as pd
 
@@ -15,6 +15,8 @@ _PAIR = ["concept_id", "requires_id"]
 
 class NoGraph:
     """No prerequisite at all: the control beside which every other graph is shown."""
+
+    reads: ClassVar[str] = "nothing"
 
     def __init__(self) -> None:
         self._graph: ConceptGraph | None = None
@@ -46,6 +48,8 @@ class Expert:
         After :meth:`fit`: ``claims`` (rows handed in), ``edges`` (distinct pairs kept), ``dropped`` (table ``prerequisites`` of the rows
         given up, self-loops included; no rows where the claims had an order).
     """
+
+    reads: ClassVar[str] = "nothing"
 
     def __init__(self) -> None:
         self._graph: ConceptGraph | None = None
