@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from edukit.data import LearningData
 from edukit.data.interaction_store import InteractionStore
@@ -147,7 +148,13 @@ def fuse(job: recipe.Run, name: str) -> tuple[ConceptGraph, None, str]:
     cfg, data = job.cfg, job.data
     channels = tuple(c for c in FUSED if cfg.graph[c] or (cfg.graph[c] is None and all(table in data.tables for table in NEEDS[c])))
     seeds = tuple(range(job.seed, job.seed + cfg.seeds))
-    records, scored = fusion_trial.trial(recipe.in_memory(data).tables, channels, cfg.folds, seeds, cfg.draws, recipe.say)
+    if "responses" in channels and verdict_of(job, fold(data["interactions"], data["q_matrix"]), name).verdict != stability.SOMETHING:
+        channels = tuple(c for c in channels if c != "responses")
+        recipe.say(f"the channel responses is left out{'' if channels else ', and no other is there'}")
+        if not channels:
+            return ConceptGraph.from_tables(data["concepts"], None, data["q_matrix"]), None, f"{name} on {data.label}: the logs carry no information"
+    settings = {k: v for k, v in OmegaConf.to_container(cfg.graph).items() if k not in ("_target_", "seed", *FUSED)}  # type: ignore[union-attr]
+    records, scored = fusion_trial.trial(recipe.in_memory(data).tables, channels, cfg.folds, seeds, cfg.draws, recipe.say, settings)
     job.metrics += [{**r, "model": r["model"] or name} for r in records]
     scored.to_parquet(job.folder / "pairs.parquet", index=False)
     job.tracked.append("pairs.parquet")

@@ -189,6 +189,20 @@ def test_logs_without_a_graph_give_no_edge(outputs, monkeypatch, capsys):
     assert "the logs carry no information here" in file.history[0].note and len(pd.read_parquet(report.folder / "evidence.parquet"))
     report = recipe.start("learn_graph", *SMALL, "graph=expert")  # what people say is not taken back by silent logs
     assert len(pd.read_parquet(report.folder / "prerequisites.parquet")) == 62
+    report = recipe.start("learn_graph", *SMALL, "graph=fusion", "graph.text=false", "graph.exposure=false")
+    assert len(pd.read_parquet(report.folder / "prerequisites.parquet")) == 0 and "the channel responses is left out" in capsys.readouterr().out
+
+
+def test_the_fusion_beats_its_control_and_its_settings_reach_it(outputs, monkeypatch):
+    from edukit.graph import fusion_trial
+
+    made, real = [], fusion_trial.Fusion
+    monkeypatch.setattr(fusion_trial, "Fusion", lambda **settings: made.append(settings) or real(**settings))
+    report = recipe.start("learn_graph", *SMALL[2:], "data.classes=8", "graph=fusion", "graph.text=false", "graph.exposure=false", "graph.rounds=17")
+    assert {settings["rounds"] for settings in made if "rounds" in settings} == {17} and "verdict" in {m["name"] for m in report.metrics}
+    precision = {m["channel"]: m["value"] for m in report.metrics if m["name"] == "ap" and m["split"] == "covered"}
+    assert precision["responses"] > 3 * precision[fusion_trial.EXCHANGED]
+    assert report.figures["reliability"] and pd.read_parquet(report.folder / "pairs.parquet")["responses"].dropna().between(0, 1).all()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ scored by a model that was taught no pair with an end in k or in l: neither end'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,7 @@ def reliability(scored: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def trial(tables: Tables, channels: Sequence[str] | None = None, folds: int = 5, seeds: Sequence[int] = (0, 1, 2), draws: int = 200,
-          say: Callable[[str], None] = print) -> tuple[list[dict], pd.DataFrame]:
+          say: Callable[[str], None] = print, settings: Mapping[str, Any] | None = None) -> tuple[list[dict], pd.DataFrame]:
     """Try the fusion by topic, with every channel and without each.
 
     Parameters
@@ -146,6 +147,7 @@ def trial(tables: Tables, channels: Sequence[str] | None = None, folds: int = 5,
     folds, seeds : parts that the topics are dealt out to, and how often.
     draws : cohorts of concepts behind the intervals, over all seeds.
     say : is told what is found.
+    settings : other arguments of :class:`~edukit.graph.fusion.Fusion`, less ``seed``; None = its defaults.
 
     Returns
     -------
@@ -162,7 +164,7 @@ def trial(tables: Tables, channels: Sequence[str] | None = None, folds: int = 5,
     for name in ("interactions", "q_matrix", "prerequisites"):
         if name not in tables or not len(tables[name]):
             raise DataError(f"a trial of the fusion needs the table {name}; found {', '.join(tables) or 'no table'}. Choose data with it (junyi).")
-    asked = {c: None if channels is None else c in channels for c in CHANNELS}
+    asked = {**(settings or {}), **{c: None if channels is None else c in channels for c in CHANNELS}}
     seen = {name: table for name, table in tables.items() if name not in ("prerequisites", "concept_pairs")}
     model = Fusion(**asked)
     sources = model.sources(seen)
@@ -177,7 +179,7 @@ def trial(tables: Tables, channels: Sequence[str] | None = None, folds: int = 5,
     parts = [score_by_topic(lambda seed=seed: Fusion(**asked, seed=seed), sources, pairs, sets, folds, seed) for seed in seeds]
     records = [r for name in sets for r in _mean([_judged(part, name, tables, model.min_common, each) for part in parts])]
     if "responses" in sources.channels:
-        alone = {c: c == "responses" for c in CHANNELS}
+        alone = {**asked, **{c: c == "responses" for c in CHANNELS}}
         blind = Fusion(**alone).sources(exchanged(seen, seeds[0]))
         control = score_by_topic(lambda: Fusion(**alone, seed=seeds[0]), blind, pairs, {EXCHANGED: ("responses",)}, folds, seeds[0])
         records += _judged(control, EXCHANGED, tables, model.min_common, each)
