@@ -14,8 +14,6 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import typer
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from edukit.data import LearningData
 from edukit.data.catalogue import loader
@@ -25,8 +23,11 @@ from edukit.graph.effects import FEWEST, REFERENCE, agreement, measured, spread,
 from edukit.graph.pair_features import PairFeatures
 from edukit.graph.sources import Expert
 from edukit.protocols import PrerequisiteModel
-from edukit.reproducibility import bundled, environment, write_json
+from edukit.reproducibility import environment, write_json
 from edukit.schema import DataError
+
+from . import recipe
+from .prerequisites import maker
 
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 PAIR = ["concept_id", "requires_id"]
@@ -35,14 +36,6 @@ LOGS = {"evidence": "responses", "noisy_and": "responses", "notears": "responses
 KINDS = {"trial_p": "A/B trials: share right after the lesson, taught it against taught another", "trial_k": "A/B trials, lost answers as not knowing",
          "gain_p": "gain after a lesson, no comparison group; above .25 = above guessing", "gain_k": "gain, lost answers as guesses; no comparison group"}
 Scored = tuple[str, str, Callable[[pd.DataFrame], pd.Series]]
-
-
-def model_of(name: str, seed: int, **settings: object) -> PrerequisiteModel:
-    """A new model of ``conf/graph/<name>.yaml``."""
-    path = bundled("conf") / "graph" / f"{name}.yaml"
-    if not path.is_file():
-        raise DataError(f"model must be one of conf/graph ({', '.join(sorted(p.stem for p in path.parent.glob('*.yaml')))}); found {name}")
-    return instantiate(OmegaConf.merge({"seed": seed}, {"model": OmegaConf.load(path)}, {"model": settings}).model)
 
 
 def labels_elsewhere(data: LearningData, seed: int) -> pd.DataFrame:
@@ -68,14 +61,14 @@ def from_text(data: LearningData, names: tuple[str, ...], seed: int) -> Iterator
     seen = {"concepts": data["concepts"]}
     for name in names:
         typer.echo(f"{name}: learns from {int(labels['label'].sum()):,} experts' edges between concepts that are in no effect")
-        yield name, "text", model_of(name, seed).fit(seen, labels).predict
+        yield name, "text", maker(name, seed)().fit(seen, labels).predict
 
 
 def from_other_labels(data: LearningData, other: LearningData, seed: int) -> Iterator[Scored]:
     """Names only, learnt from the labelled pairs of another subject."""
     both = pd.concat([t["concepts"][["concept_id", "name"]].assign(concept_id=mark + t["concepts"]["concept_id"]) for mark, t in (("", data), ("\0", other))])
     learnt = pair_benchmark.with_reversed(other["concept_pairs"])
-    model = model_of("name_logistic", seed).fit({"concepts": both}, learnt.assign(**{c: "\0" + learnt[c] for c in PAIR}))
+    model = maker("name_logistic", seed)().fit({"concepts": both}, learnt.assign(**{c: "\0" + learnt[c] for c in PAIR}))
     yield f"name_logistic, labels of {other.label}", "text", model.predict
 
 
@@ -83,7 +76,7 @@ def from_logs(data: LearningData, other: LearningData, seed: int) -> Iterator[Sc
     """Models of responses and exposure, fitted on a log of the same platform by subject; NaN for two concepts of one subject or of a subject not in it."""
     subject = data["concepts"].set_index("concept_id")["topic"].map(other["concepts"].set_index("name")["concept_id"])
     for name, channel in LOGS.items():
-        model = model_of("evidence", seed, statistic="exposure_conditional") if name == "exposure" else model_of(name, seed)
+        model = maker("evidence", seed, statistic="exposure_conditional")() if name == "exposure" else maker(name, seed)()
         model.fit(pair_benchmark.without_labels(other.tables))
 
         def score(pairs: pd.DataFrame, model: PrerequisiteModel = model) -> pd.Series:
@@ -168,4 +161,4 @@ def check(model: Annotated[str, typer.Option(help="comma between: names of conf/
 
 
 if __name__ == "__main__":
-    app()
+    recipe.guard(app)

@@ -17,13 +17,16 @@ import typer
 from edukit.data import LearningData
 from edukit.data.catalogue import loader
 from edukit.data.store import load
-from edukit.graph import hetero_network, label_propagation, network_training, pair_benchmark, pair_features, pair_judging, pair_networks
+from edukit.graph import pair_benchmark, pair_judging, pair_networks
 from edukit.reproducibility import fingerprint, replacing
 from edukit.schema import DataError
 
+from . import recipe
+from .prerequisites import code_of
+
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 TWIN = "twin"
-CODE = fingerprint(*(Path(str(m.__file__)) for m in (hetero_network, label_propagation, network_training, pair_features, pair_networks)))
+CODE = fingerprint(*code_of("edukit.graph.pair_networks").values(), *code_of("edukit.graph.pair_benchmark").values())
 NAMES = {"edges": ("similar",)}
 JUDGED = {"edges": ("similar", "courses", "judged")}
 WIDE = {"edges": ("similar", "together", "links", "courses"), "neighbours": 20}
@@ -118,4 +121,4 @@ def search(data: Annotated[str, typer.Option(help="one data set with judged pair
 
 
 if __name__ == "__main__":
-    app()
+    recipe.guard(app)

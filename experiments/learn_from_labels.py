@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from edukit.graph.concept_graph import ConceptGraph
 from edukit.metrics import holm, record
 from edukit.protocols import PrerequisiteModel
 from edukit.report import figures, graph_figures
-from edukit.reproducibility import bundled, fingerprint
+from edukit.reproducibility import fingerprint
 from edukit.schema import DataError
 
 from . import recipe
+from .prerequisites import FLOORS, maker
 
-FLOORS = ("constant", "closure_rule", "degree_logistic", "name_logistic", "refd")
 PAIR = pair_benchmark.PAIR
 HEAD = ("auc", "ap", "f1", "direction_accuracy", "ece", "kendall_tau", "cycles")
 
@@ -74,31 +75,33 @@ def made(settings: DictConfig, seed: int) -> Callable[[], PrerequisiteModel]:
     return lambda: instantiate(plain)
 
 
-def settings_of(floor: str) -> DictConfig:
-    """The settings of a floor as ``conf/graph`` has them."""
-    found = OmegaConf.create({"seed": 0, "graph": OmegaConf.load(bundled("conf") / "graph" / f"{floor}.yaml")})
-    return found.graph
-
-
 def floors_of(data: LearningData) -> tuple[str, ...]:
     """The floors that these data allow."""
     columns = data.tables.get("pair_features")
     return tuple(f for f in FLOORS if f != "refd" or (columns is not None and "refd" in columns.columns))
 
 
-def answers(job: recipe.Run, models: dict[str, DictConfig]) -> pd.DataFrame:
-    """Every model's answers to every fold of every track, with ``model`` and ``track``; a line as each is done."""
+def tracks_of(cfg: DictConfig) -> list[str]:
+    """The tracks asked for; one may be given without brackets."""
+    tracks = [cfg.tracks] if isinstance(cfg.tracks, str) else list(cfg.tracks or [])
+    if not tracks:
+        raise DataError(f"tracks must name at least one of {', '.join(pair_benchmark.TRACKS)}, or a domain to leave out; found none.")
+    return tracks
+
+
+def answers(job: recipe.Run, models: Mapping[str, Callable[[int], Callable[[], PrerequisiteModel]]]) -> pd.DataFrame:
+    """The answers of every model, each made under the fold's seed, to every fold of every track, with ``model`` and ``track``; a line as each is done."""
     cfg, tables = job.cfg, job.data.tables
     pairs = pair_benchmark.with_reversed(job.data["concept_pairs"])
     random = pair_benchmark.random_negatives(pairs)
     found: list[pd.DataFrame] = []
-    for track in cfg.tracks:
+    for track in tracks_of(cfg):
         folds = cfg.folds if track in pair_benchmark.TRACKS else 1  # of a domain that is left out there is one
         parts = [pair_benchmark.make_fold(pairs, track, job.seed + seed, fold, folds) for seed in range(cfg.seeds) for fold in range(folds)]
-        for name, settings in models.items():
+        for name, make in models.items():
             began = time.monotonic()
             for done, part in enumerate(parts, 1):
-                said = pair_benchmark.run_fold(made(settings, part.seed), tables, part, random)
+                said = pair_benchmark.run_fold(make(part.seed), tables, part, random)
                 found.append(said.assign(model=name, track=track))
                 spent = time.monotonic() - began
                 if done < len(parts) and spent > 10 * done:  # long work says how far it is
@@ -216,13 +219,13 @@ def learn(job: recipe.Run, name: str) -> tuple[ConceptGraph, pd.DataFrame | None
         job.data, told = with_votes(job.data, votes)
         job.metrics += told
     pairs = job.data["concept_pairs"]
-    models = {**{floor: settings_of(floor) for floor in floors_of(job.data) if floor != name}, name: job.cfg.graph}
-    recipe.say(f"{name} and {len(models) - 1} floors on {', '.join(job.cfg.tracks)}: {job.cfg.folds} folds by {job.cfg.seeds} seeds")
+    models = {**{floor: partial(maker, floor) for floor in floors_of(job.data) if floor != name}, name: partial(made, job.cfg.graph)}
+    recipe.say(f"{name} and {len(models) - 1} floors on {', '.join(tracks_of(job.cfg))}: {job.cfg.folds} folds by {job.cfg.seeds} seeds")
     said = answers(job, models)
     said.to_parquet(job.folder / "pairs.parquet", index=False)
     job.tracked.append("pairs.parquet")
     asked = said[said["model"] == name]
-    job.split = {"name": ", ".join(job.cfg.tracks), "seed": job.seed, "rows": {str(k): int(n) for k, n in asked["part"].value_counts().items()},
+    job.split = {"name": ", ".join(tracks_of(job.cfg)), "seed": job.seed, "rows": {str(k): int(n) for k, n in asked["part"].value_counts().items()},
                  "fingerprint": fingerprint(asked[[*PAIR, "label", "part", "seed", "fold"]]), "file": "pairs.parquet"}
     job.metrics += judged(said, sorted({*pairs["concept_id"], *pairs["requires_id"]}), name, job.cfg.draws)
     for line in table(job.metrics, name):
@@ -232,6 +235,6 @@ def learn(job: recipe.Run, name: str) -> tuple[ConceptGraph, pd.DataFrame | None
     recipe.say(f"\nfitting {name} on all {len(pairs):,} labels")
     every = pair_benchmark.with_reversed(pairs)
     model = made(job.cfg.graph, job.seed)().fit(pair_benchmark.without_labels(job.data.tables), every)
-    graph = reasons(job, model.graph(), own[own["track"] == job.cfg.tracks[0]], model)
+    graph = reasons(job, model.graph(), own[own["track"] == tracks_of(job.cfg)[0]], model)
     note = f"learned by {name} from {len(pairs):,} labelled pairs of {job.data.label}"
     return graph, votes, note if votes is None else f"{note}, {len(votes):,} votes among them"

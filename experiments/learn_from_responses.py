@@ -143,10 +143,11 @@ def fuse(job: recipe.Run, name: str) -> tuple[ConceptGraph, None, str]:
     """The fused model on topics it was taught nothing about, beside each set of its channels; the graph is of those held-out probabilities."""
     from edukit.graph import fusion_trial
     from edukit.graph.channels import CHANNELS as FUSED
-    from edukit.graph.channels import NEEDS
+    from edukit.graph.channels import lacking
 
     cfg, data = job.cfg, job.data
-    channels = tuple(c for c in FUSED if cfg.graph[c] or (cfg.graph[c] is None and all(table in data.tables for table in NEEDS[c])))
+    tables = recipe.in_memory(data).tables
+    channels = tuple(c for c in FUSED if cfg.graph[c] or (cfg.graph[c] is None and not lacking(tables, c)))
     seeds = tuple(range(job.seed, job.seed + cfg.seeds))
     if "responses" in channels and verdict_of(job, fold(data["interactions"], data["q_matrix"]), name).verdict != stability.SOMETHING:
         channels = tuple(c for c in channels if c != "responses")
@@ -154,17 +155,17 @@ def fuse(job: recipe.Run, name: str) -> tuple[ConceptGraph, None, str]:
         if not channels:
             return ConceptGraph.from_tables(data["concepts"], None, data["q_matrix"]), None, f"{name} on {data.label}: the logs carry no information"
     settings = {k: v for k, v in OmegaConf.to_container(cfg.graph).items() if k not in ("_target_", "seed", *FUSED)}  # type: ignore[union-attr]
-    records, scored = fusion_trial.trial(recipe.in_memory(data).tables, channels, cfg.folds, seeds, cfg.draws, recipe.say, settings)
+    records, scored = fusion_trial.trial(tables, channels, cfg.folds, seeds, cfg.draws, recipe.say, settings)
     job.metrics += [{**r, "model": r["model"] or name} for r in records]
     scored.to_parquet(job.folder / "pairs.parquet", index=False)
     job.tracked.append("pairs.parquet")
     sets = [c for c in scored if c not in (*PAIR, "n", "label", "implied", "seed", fusion_trial.EXCHANGED)]
     whole = max(sets, key=lambda c: c.count("+"))
-    tables = []
+    bins = []
     for kind in dict.fromkeys((whole, *(c for c in sets if c == whole.replace("+exposure", "")))):
         told = scored[~scored["implied"].astype(bool)].dropna(subset=kind)
-        tables.append(calibration.reliability(told, told[kind].to_numpy(), cfg.draws, job.seed)[0].assign(part="held-out topics", kind=kind))
-    job.keep("reliability", graph_figures.edge_reliability(pd.concat(tables)))
+        bins.append(calibration.reliability(told, told[kind].to_numpy(), cfg.draws, job.seed)[0].assign(part="held-out topics", kind=kind))
+    job.keep("reliability", graph_figures.edge_reliability(pd.concat(bins)))
     job.keep("comparison", figures.metric_comparison([{**r, "model": r["channel"]} for r in records if r["name"] == "ap" and r["split"] == "covered"]))
     mean = scored.groupby(PAIR, as_index=False)[whole].mean().rename(columns={whole: "score"}).dropna(subset="score")
     graph = pair_models.acyclic(data["concepts"], mean, 0.5, name)

@@ -36,7 +36,7 @@ from edukit.report import benchmark_figures, figures
 from edukit.reproducibility import bundled, fingerprint, replacing
 from edukit.schema import DataError
 
-from . import prerequisite_report
+from . import prerequisite_report, recipe
 
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 DATA = ("ucd", "alcpl_data_mining", "alcpl_geometry", "alcpl_precalculus", "lecturebank_cd")
@@ -48,16 +48,16 @@ LEAKY = ("constant", "closure_rule", "degree_logistic", "name_logistic")  # rand
 SHARES = (0.1, 0.25, 0.5, 1.0)
 
 
-def maker(name: str, seed: int) -> Callable[[], PrerequisiteModel]:
-    """Makes a new model of ``conf/graph/<name>.yaml`` under a seed."""
+def maker(name: str, seed: int, **settings: object) -> Callable[[], PrerequisiteModel]:
+    """Makes new models of ``conf/graph/<name>.yaml`` under a seed, with other settings where some are given."""
     path = bundled("conf") / "graph" / f"{name}.yaml"
     if not path.is_file():
         raise DataError(f"model must be one of conf/graph ({', '.join(sorted(p.stem for p in path.parent.glob('*.yaml')))}); found {name}")
-    cfg = OmegaConf.merge({"seed": seed}, {"model": OmegaConf.load(path)})
+    cfg = OmegaConf.merge({"seed": seed}, {"model": OmegaConf.load(path)}, {"model": settings})
     return lambda: instantiate(cfg.model)
 
 
-def _code(module: str, seen: dict[str, Path] | None = None) -> dict[str, Path]:
+def code_of(module: str, seen: dict[str, Path] | None = None) -> dict[str, Path]:
     """Files of a module of edukit and of all that it imports, at the top or within a function, so that only cells whose own code changed run again."""
     seen = {} if seen is None else seen
     found = find_spec(module) if module.startswith("edukit") and module not in seen else None
@@ -66,7 +66,7 @@ def _code(module: str, seen: dict[str, Path] | None = None) -> dict[str, Path]:
         for node in ast.walk(ast.parse(seen[module].read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
                 for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names if (seen[module].parent / f"{alias.name}.py").is_file())):
-                    _code(name, seen)
+                    code_of(name, seen)
     return seen
 
 
@@ -74,7 +74,7 @@ def cell_key(data: LearningData, model: str, folds: int) -> str:
     """What a cell depends on besides its place in the plan: the data, the model's settings, the code behind it, the number of folds."""
     settings = (bundled("conf") / "graph" / f"{model}.yaml").read_text(encoding="utf-8")
     module = str(OmegaConf.create(settings)._target_).rpartition(".")[0]
-    files = {**_code(module), **_code("edukit.graph.pair_benchmark")}
+    files = {**code_of(module), **code_of("edukit.graph.pair_benchmark"), "cells": Path(__file__)}
     return fingerprint(data.fingerprint, settings, folds, *(files[name] for name in sorted(files)))[:12]
 
 
@@ -221,4 +221,4 @@ def curve(data: DataOption = None, track: Annotated[str, typer.Option(help="grou
 
 
 if __name__ == "__main__":
-    app()
+    recipe.guard(app)

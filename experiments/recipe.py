@@ -234,10 +234,10 @@ def start(experiment: str, *overrides: str) -> RunReport:
     return importlib.import_module(f"edukit.experiments.{experiment}").run(config(experiment, *overrides))
 
 
-def guard(run: Callable[[DictConfig], RunReport], cfg: DictConfig) -> None:
+def guard(run: Callable[..., object], *words: object) -> None:
     """Run a job of the command line; an error of the house is one message and exit code 2, without a traceback."""
     try:
-        run(cfg)
+        run(*words)
     except (DataError, OrderUnknownError, DiagnosticError, NotFittedError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None

@@ -97,7 +97,8 @@ def edge_probabilities(pairs: pd.DataFrame, score: np.ndarray, answers: pd.DataF
     """
     plain, random = headline(answers), answers[answers["origin"] == "random"]
     both = pd.concat([plain, random])
-    weight = np.where(both["origin"] == "random", others * max(answers["seed"].nunique(), 1) / max(len(random), 1), 1.0)
+    often = len(plain) / max(len(plain.drop_duplicates(PAIR)), 1)  # how often a pair is asked: by two folds of a seed where concepts are held out
+    weight = np.where(both["origin"] == "random", others * often / max(len(random), 1), 1.0)
     curve, prudent = (Calibration.fit(rows["score"].to_numpy(float), rows["label"].to_numpy(float), w) for rows, w in ((plain, None), (both, weight)))
     own = answers[answers["origin"] != "random"].groupby(PAIR)["probability"].mean().reindex(pd.MultiIndex.from_frame(pairs[PAIR])).to_numpy(float)
     there = np.isfinite(own)

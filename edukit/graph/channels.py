@@ -18,7 +18,7 @@ CHANNELS = ("text", "context", "responses", "exposure")
 NEEDS = {"text": ("concepts",), "context": ("concepts", "documents"), "responses": ("interactions", "q_matrix"), "exposure": ("interactions", "q_matrix")}
 
 
-def _allows(tables: Tables, channel: str) -> list[str]:
+def lacking(tables: Tables, channel: str) -> list[str]:
     """Tables the channel lacks."""
     if channel == "context" and "concepts" in tables and ("documents" in tables or "pair_features" in tables):
         return []
@@ -53,7 +53,7 @@ class Sources:
 
         Raises DataError for a channel that was asked for and whose table is missing, or where no channel is left.
         """
-        lacks = {channel: _allows(tables, channel) for channel in CHANNELS}
+        lacks = {channel: lacking(tables, channel) for channel in CHANNELS}
         for channel in CHANNELS:
             if wanted[channel] and lacks[channel]:
                 raise DataError(f"Fusion(channel {channel}) needs the table {' and '.join(lacks[channel])}; found {', '.join(tables) or 'no table'}. "

@@ -60,6 +60,8 @@ def score_by_topic(model: Callable[[], Fusion], sources: Sources, pairs: pd.Data
                    seed: int) -> pd.DataFrame:
     """Probability of every pair under each set of channels, by the rule above.
 
+    All parts share the mean of their priors: the prior of one part says how many of the labels were held out there, and would rank the parts by it.
+
     Parameters
     ----------
     model : makes a new model. sources : of its channels, shared by all parts.
@@ -74,7 +76,7 @@ def score_by_topic(model: Callable[[], Fusion], sources: Sources, pairs: pd.Data
     of = dealt(sources.groups(), folds, seed + 1000)
     ends = np.column_stack([pairs[column].map(of).to_numpy(int) for column in PAIR])
     taught = ~pairs["implied"].to_numpy(bool)
-    found = {name: np.full(len(pairs), np.nan) for name in sets}
+    found, priors = {name: np.full(len(pairs), np.nan) for name in sets}, {name: [] for name in sets}
     for one, other in combinations_with_replacement(range(folds), 2):
         asked = (np.sort(ends, axis=1) == (one, other)).all(axis=1)
         rows = pairs[taught & ~np.isin(ends, (one, other)).any(axis=1)]
@@ -88,8 +90,11 @@ def score_by_topic(model: Callable[[], Fusion], sources: Sources, pairs: pd.Data
         for name, channels in sets.items():
             known = [c for c in channels if c in fitted.channels]
             if known:
-                found[name][asked] = fitted.only(*known).combine(raw)["probability"]
-    return pairs.assign(seed=seed, **found)
+                part = fitted.only(*known)
+                said = part.combine(raw)
+                priors[name].append(part.prior)
+                found[name][asked] = said[list(part.channels)].sum(axis=1).where(said["probability"].notna())
+    return pairs.assign(seed=seed, **{name: 1 / (1 + np.exp(-(odds + np.mean(priors[name] or [0.0])))) for name, odds in found.items()})
 
 
 def exchanged(tables: Tables, seed: int = 0) -> dict[str, pd.DataFrame]:

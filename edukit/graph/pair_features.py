@@ -46,7 +46,7 @@ class _Sources:
 
     @classmethod
     def of(cls, tables: Tables) -> _Sources:
-        read = {"concepts": ("concept_id", "name"), "documents": ("document_id", "text", "title", "level"), "document_links": ("document_id", "requires_id"),
+        read = {"concepts": None, "documents": ("document_id", "text", "title", "level"), "document_links": ("document_id", "requires_id"),
                 "pair_features": None}
         kept = {name: tables.get(name) for name in read}
         parts = [repr([(c, t[c].tolist()) for c in t.columns if read[name] is None or c in read[name]]) if (t := kept[name]) is not None else name
@@ -114,6 +114,7 @@ class PairFeatures:
     def spoken(self) -> list[re.Pattern[str]]:
         """Per concept, what its name looks like in a text: a bracket at its end is left out, the plural of the last word is allowed."""
         bare = self.concepts["name"].str.replace(_BRACKET, "", regex=True).str.strip()
+        bare = bare.where(bare != "", self.concepts["name"])
         return [re.compile(rf"(?<!\w){re.escape(name.lower())}(?:s|es)?(?!\w)") for name in bare]
 
     @cached_property
@@ -229,10 +230,6 @@ class PairFeatures:
         context = self.context(pairs)
         return context if self.columns is None else np.hstack([context, self.signed(self.wikipedia(pairs)).astype(np.float32)])
 
-    def name_pair(self, pairs: pd.DataFrame) -> np.ndarray:
-        """(N, 768) the two name embeddings side by side."""
-        a, b = self.positions(pairs)
-        return np.hstack([self.names[a], self.names[b]])
 
 
 @lru_cache(maxsize=4)

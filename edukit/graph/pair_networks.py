@@ -87,6 +87,9 @@ class PairNetworkModel(PairModel):
             valid = unseen_part(*ends, label, self.valid_share, seed)
             inside = np.flatnonzero(~valid)
             parts = [asked(held, np.setdiff1d(inside, held)) for held in (inside[h] for h in held_out(*ends[:, inside], self.parts, seed))]
+            if not parts:
+                raise DataError(f"labels must hold enough pairs to take some concepts in turn for unseen; found {len(label):,} pairs. Bring more judged "
+                                "pairs, or use a model without a network (logistic, extra_trees).")
             self._scaler = self._scaler or Scaler(np.concatenate([numbers[0] for _, numbers, _, _ in parts]))
             with one_thread():
                 steps = [_step(self._scaler, *part) for part in parts]
