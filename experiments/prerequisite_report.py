@@ -104,7 +104,7 @@ def text(metrics: pd.DataFrame, differences: pd.DataFrame, floors: tuple[str, ..
     seconds = metrics[metrics["name"] == "seconds"].set_index(["data", "track", "model"])["value"]
     shown = parts(metrics[metrics["name"].isin(SHOWN)])
     for (label, track, part), rows in shown.groupby(["data", "track", "split"], sort=False):
-        lines += ["", f"{label}, {part.replace('domain', track, 1) if part.startswith('domain') else part}: {int(rows['n'].max()):,} answers",
+        lines += ["", f"{label}, {str(part).replace('domain', str(track), 1)}: {int(rows['n'].max()):,} answers",
                   f"  {'':<22}{''.join(f'{n:>20}' for n in SHOWN)}{'cpu s a fold':>14}"]
         for model, of in rows.groupby("model", sort=False):
             value = of.set_index("name").reindex(SHOWN)
