@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from edukit.data import LearningData
 from edukit.formats import graph_file
-from edukit.graph import calibration, pair_benchmark, pair_judging, voting
+from edukit.graph import calibration, pair_benchmark, voting
 from edukit.graph.concept_graph import ConceptGraph
 from edukit.metrics import holm, record
 from edukit.protocols import PrerequisiteModel
@@ -23,7 +23,7 @@ from edukit.report import figures, graph_figures
 from edukit.reproducibility import fingerprint
 from edukit.schema import DataError
 
-from . import recipe
+from . import prerequisite_report, recipe
 from .prerequisites import FLOORS, maker
 
 PAIR = pair_benchmark.PAIR
@@ -112,24 +112,15 @@ def answers(job: recipe.Run, models: Mapping[str, Callable[[int], Callable[[], P
     return said
 
 
-def judged(said: pd.DataFrame, concepts: list[str], model: str, draws: int) -> list[dict]:
+def judged(said: pd.DataFrame, data: LearningData, model: str, draws: int) -> list[dict]:
     """Records of every model on every part, and of ``model`` less the best floor there; p-values of average precision, adjusted over the parts (Holm)."""
-    records: list[dict] = []
-    compared: list[dict] = []
-    for part, rows in said.groupby("part", sort=False):
-        measured: dict[str, pair_judging.Measured] = {}
-        for name, own in rows.groupby("model", sort=False):
-            told, measured[str(name)] = pair_judging.judge_pairs(own, concepts, str(name), str(part), draws)
-            records += told
-        floors = [name for name in measured if name != model and measured[name].value["ap"] == measured[name].value["ap"]]
-        if not floors:
-            continue
-        best = max(floors, key=lambda name: measured[name].value["ap"])
-        compared += [{"name": f"{name}_difference", "split": part, "group": f"minus {best}", "n": measured[model].n, **row}
-                     for name, row in pair_judging.compare(measured[model], measured[best]).items() if name != "ece"]
+    records, differences = prerequisite_report.judged(said, data, tuple(floor for floor in FLOORS if floor != model), draws)
+    n = {r["split"]: r["n"] for r in records if r["model"] == model and r["name"] == "ap" and r["group"] is None}
+    compared = [{**row, "n": n[row["split"]], "group": f"minus {row['against']}"} for row in differences if row["model"] == model and row["name"] != "ece"]
     for row in compared:
-        records.append(record(row["name"], row["difference"], row["n"], row["low"], row["high"], split=row["split"], model=model, group=row["group"]))
-    tested = [row for row in compared if row["name"] == "ap_difference"]
+        records.append(record(f"{row['name']}_difference", row["difference"], row["n"], row["low"], row["high"], split=row["split"], model=model,
+                              group=row["group"]))
+    tested = [row for row in compared if row["name"] == "ap"]
     for row, p in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
         records.append(record("p_holm", p, row["n"], split=row["split"], model=model, group=row["group"]))
     return records
@@ -227,7 +218,7 @@ def learn(job: recipe.Run, name: str) -> tuple[ConceptGraph, pd.DataFrame | None
     asked = said[said["model"] == name]
     job.split = {"name": ", ".join(tracks_of(job.cfg)), "seed": job.seed, "rows": {str(k): int(n) for k, n in asked["part"].value_counts().items()},
                  "fingerprint": fingerprint(asked[[*PAIR, "label", "part", "seed", "fold"]]), "file": "pairs.parquet"}
-    job.metrics += judged(said, sorted({*pairs["concept_id"], *pairs["requires_id"]}), name, job.cfg.draws)
+    job.metrics += judged(said, job.data, name, job.cfg.draws)
     for line in table(job.metrics, name):
         recipe.say(line)
     own = calibrated(job, said, name)

@@ -129,18 +129,6 @@ def _judged(scored: pd.DataFrame, name: str, tables: Tables, min_common: int, dr
     return [*found, metrics.record("ece", error, len(kept), split="covered", model="fusion", channel=name)]
 
 
-def reliability(scored: pd.DataFrame, name: str) -> pd.DataFrame:
-    """What was said and what was found, in ten bins from improbable to probable: ``predicted, observed, n, positives``.
-
-    Bins are cut so that each holds a tenth of the expected prerequisites: most pairs are improbable, and equal widths would put them all in one.
-    """
-    rows = scored.loc[~scored["implied"], ["label", name]].dropna().sort_values(name)
-    share = rows[name].cumsum() / rows[name].sum()
-    table = rows.groupby(np.minimum((share * 10).astype(int), 9).to_numpy()).agg(
-        predicted=(name, "mean"), observed=("label", "mean"), n=("label", "size"), positives=("label", "sum"))
-    return table.reset_index(drop=True)
-
-
 def trial(tables: Tables, channels: Sequence[str] | None = None, folds: int = 5, seeds: Sequence[int] = (0, 1, 2), draws: int = 200,
           say: Callable[[str], None] = print, settings: Mapping[str, Any] | None = None) -> tuple[list[dict], pd.DataFrame]:
     """Try the fusion by topic, with every channel and without each.

@@ -172,11 +172,6 @@ class PairFeatures:
         a, b = self.positions(pairs)
         return self._every[a, b] if len(self.concepts) <= EVERY else self._context(a, b).astype(np.float32)
 
-    @property
-    def number_names(self) -> list[str]:
-        """Names of the columns of :meth:`numbers`."""
-        return [*(NAMES if self.courses is None else CONTEXT), *self._held]
-
     def _stated(self, pairs: pd.DataFrame) -> np.ndarray:
         """(N, F) columns of the pairs as they stand, of the pairs' own domain where they name one."""
         assert self.columns is not None
