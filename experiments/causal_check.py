@@ -19,7 +19,7 @@ from edukit.data import LearningData
 from edukit.data.catalogue import loader
 from edukit.data.store import load
 from edukit.graph import pair_benchmark
-from edukit.graph.effects import FEWEST, REFERENCE, agreement, measured, spread, verdicts
+from edukit.graph.effects import FEWEST, LEARNERS, REFERENCE, agreement, measured, spread, verdicts
 from edukit.graph.pair_features import PairFeatures
 from edukit.graph.sources import Expert
 from edukit.protocols import PrerequisiteModel
@@ -118,11 +118,12 @@ def shown(records: list[dict], said: pd.DataFrame, effects: pd.DataFrame) -> str
 
     lines = []
     for kind, meaning in KINDS.items():
-        rows = measured(effects, kind)
-        differ = spread(rows)
-        lines += ["", f"{kind}: {meaning}", f"  {len(rows)} pairs, median standard error {rows['error'].median():.2f}; {int(rows['above'].sum())} with an "
-                  f"interval above {REFERENCE[kind]:g}, {int((rows['high'] < REFERENCE[kind]).sum())} with one below; not chance: {differ['share']:.0%} of "
-                  f"their variance (Q {differ['q']:.0f}, p {differ['p']:.2g})",
+        rows, every = measured(effects, kind), measured(effects, kind, learners=0)
+        differ, below = spread(rows), int((rows["high"] < REFERENCE[kind]).sum())
+        lines += ["", f"{kind}: {meaning}",
+                  f"  {len(rows)} pairs, {len(every) - len(rows)} more left out with fewer than {LEARNERS} learners behind them; median standard error "
+                  f"{rows['error'].median():.2f}; {int(rows['above'].sum())} with an interval above {REFERENCE[kind]:g}, {below} with one below; "
+                  f"not chance: {differ['share']:.0%} of their variance (Q {differ['q']:.0f}, p {differ['p']:.2g})",
                   f"  {'':<38}{'pairs':>6}{'rank correlation':>21}{'weighted':>21}{'AUC':>20}{'p (Holm)':>10}{'direction above / other':>25}  verdict"]
         for model in dict.fromkeys(r["model"] for r in records):
             covered = found[kind, model, "coverage", None]
@@ -137,7 +138,7 @@ def shown(records: list[dict], said: pd.DataFrame, effects: pd.DataFrame) -> str
 
 @app.command()
 def check(model: Annotated[str, typer.Option(help="comma between: names of conf/graph that learn from labels and names")] = ",".join(TEXT),
-          draws: Annotated[int, typer.Option(help="draws behind each interval and p-value")] = 1000, seed: int = 0,
+          draws: Annotated[int, typer.Option(help="draws of concepts behind each interval")] = 1000, seed: int = 0,
           out: Annotated[Path | None, typer.Option(help="folder of report and figure; default EDUKIT_OUTPUTS/causal_check")] = None) -> None:
     """Score the pairs whose effects were measured by every model that can, and say how far scores and effects go together."""
     from edukit.report import figures
@@ -157,7 +158,9 @@ def check(model: Annotated[str, typer.Option(help="comma between: names of conf/
     write_json(place / "causal_check.json", {"records": records, "verdicts": said.astype(object).where(said.notna(), None).to_dict("records"),
                                              "data": data.fingerprint, "seed": seed, "environment": environment()})
     headline = [r for r in records if r["split"] == "trial_p" and r["name"] in ("rank_correlation", "auc")]
-    typer.echo(f"{place / 'causal_check.json'}\n{figures.save(figures.metric_comparison(headline), place / 'causal_check.png')}")
+    typer.echo(str(place / "causal_check.json"))
+    if headline:
+        typer.echo(str(figures.save(figures.metric_comparison(headline), place / "causal_check.png")))
 
 
 if __name__ == "__main__":

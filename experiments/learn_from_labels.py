@@ -192,6 +192,8 @@ def reasons(job: recipe.Run, graph: ConceptGraph, own: pd.DataFrame, model: Prer
     votes = [f" ({v:.0f} votes)" if v == v else "" for v in known["votes"].astype(float)] if "votes" in known else [""] * len(edges)
     words = [f"{name}{count}; probability {row.probability:.2f}{' without its own label' if row.judged else ''}, {row.reverse:.2f} the other way round"
              for name, count, row in zip(label, votes, told.itertuples(), strict=True)]
+    if "rationale" in graph.prerequisites:  # a fusion says by channel why; it was fitted on every label, that of the edge among them
+        words = [f"{word}; fitted on all labels: {why}" for word, why in zip(words, graph.prerequisites["rationale"], strict=True)]
     kept = graph.prerequisites.assign(weight=told["probability"], rationale=words)
     kept = kept.assign(agreement=known["agreement"].to_numpy(float)) if "agreement" in known else kept
     return graph.replace(kept[stays].reset_index(drop=True))

@@ -140,10 +140,14 @@ def learn(job: recipe.Run, name: str) -> tuple[ConceptGraph, None, str]:
 
 
 def fuse(job: recipe.Run, name: str) -> tuple[ConceptGraph, None, str]:
-    """The fused model on topics it was taught nothing about, beside each set of its channels; the graph is of those held-out probabilities."""
+    """The fused model on topics it was taught nothing about, beside each set of its channels; the graph is of those held-out probabilities.
+
+    ``pairs.parquet`` holds them for every pair, ``edges.parquet`` those of the edges: ``weight``, ``n`` common learners and what each channel added.
+    """
     from edukit.graph import fusion_trial
     from edukit.graph.channels import CHANNELS as FUSED
     from edukit.graph.channels import lacking
+    from edukit.graph.fusion import in_words as by_channel_in_words
 
     cfg, data = job.cfg, job.data
     tables = recipe.in_memory(data).tables
@@ -159,16 +163,20 @@ def fuse(job: recipe.Run, name: str) -> tuple[ConceptGraph, None, str]:
     job.metrics += [{**r, "model": r["model"] or name} for r in records]
     scored.to_parquet(job.folder / "pairs.parquet", index=False)
     job.tracked.append("pairs.parquet")
-    sets = [c for c in scored if c not in (*PAIR, "n", "label", "implied", "seed", fusion_trial.EXCHANGED)]
-    whole = max(sets, key=lambda c: c.count("+"))
+    sets = list(fusion_trial.combinations(channels))
+    whole = sets[0]
     bins = []
     for kind in dict.fromkeys((whole, *(c for c in sets if c == whole.replace("+exposure", "")))):
-        told = scored[~scored["implied"].astype(bool)].dropna(subset=kind)
-        bins.append(calibration.reliability(told, told[kind].to_numpy(), cfg.draws, job.seed)[0].assign(part="held-out topics", kind=kind))
+        asked = scored[~scored["implied"].astype(bool)].dropna(subset=kind)
+        bins.append(calibration.reliability(asked, asked[kind].to_numpy(), cfg.draws, job.seed)[0].assign(part="held-out topics", kind=kind))
     job.keep("reliability", graph_figures.edge_reliability(pd.concat(bins)))
     job.keep("comparison", figures.metric_comparison([{**r, "model": r["channel"]} for r in records if r["name"] == "ap" and r["split"] == "covered"]))
-    mean = scored.groupby(PAIR, as_index=False)[whole].mean().rename(columns={whole: "score"}).dropna(subset="score")
-    graph = pair_models.acyclic(data["concepts"], mean, 0.5, name)
+    told = fusion_trial.by_channel(scored)
+    graph = pair_models.acyclic(data["concepts"], told.rename(columns={"probability": "score"}), 0.5, name)
     if len(graph.prerequisites):
-        graph = graph.replace(graph.prerequisites.assign(channel="fusion"))
+        edges = graph.prerequisites[[*PAIR, "weight"]].merge(told.drop(columns="probability"), how="left", on=PAIR)
+        edges.to_parquet(job.folder / "edges.parquet", index=False)
+        job.tracked.append("edges.parquet")
+        words = by_channel_in_words(edges) + edges["n"].map("; {:,.0f} learners met both".format)
+        graph = graph.replace(graph.prerequisites.assign(channel="fusion", rationale=words.to_numpy()))
     return graph, None, f"{name} ({whole}) on {data.label}, from probabilities of pairs that were held out"

@@ -24,6 +24,7 @@ from . import learn_from_labels, learn_from_responses, recipe
 
 NEEDED = {"labels": "concept_pairs", "responses": "interactions", "nothing": "interactions"}
 DRAWN = 1_500  # edges of one picture
+TOLD = 10  # edges told in words
 
 
 def reads(target: str) -> str:
@@ -60,6 +61,17 @@ def refuse(settings: DictConfig, data: LearningData, votes: str | None) -> None:
                     + (f"What can learn from these data: {', '.join(dict.fromkeys(can))}." if can else "Choose other data: `edukit data list`."))
 
 
+def likeliest(graph: ConceptGraph) -> list[str]:
+    """The edges of most weight, each with what stands behind it by channel; no line where nothing is known of any."""
+    edges = graph.prerequisites
+    if "rationale" not in edges or not edges["rationale"].notna().any():
+        return []
+    name = graph.concepts.set_index("concept_id")["name"]
+    top = edges.sort_values(["weight", "concept_id", "requires_id"], ascending=[False, True, True]).head(TOLD)
+    return [f"the {len(top)} likeliest edges, what is needed first named first:",
+            *(f"  {name[e.requires_id]} -> {name[e.concept_id]} ({e.weight:.2f}): {e.rationale}" for e in top.itertuples())]
+
+
 def keep_graph(job: recipe.Run, graph: ConceptGraph, votes: pd.DataFrame | None, note: str) -> None:
     """Write the graph as a table, as a file that `edukit graph` reads and people go on with, and as a picture."""
     edges, tables = graph.prerequisites, job.data.tables
@@ -71,6 +83,8 @@ def keep_graph(job: recipe.Run, graph: ConceptGraph, votes: pd.DataFrame | None,
     job.figures |= {"graph file": "learned_graph.json"}
     job.metrics.append(record("edges", len(edges), len(graph.concept_ids)))
     recipe.say(f"learned graph: {len(edges):,} edges among {len(graph.concept_ids):,} concepts ({note})")
+    for line in likeliest(graph):
+        recipe.say(line)
     if len(edges) > DRAWN:
         recipe.say(f"the picture shows the {DRAWN:,} likeliest edges")
     job.keep("graph", figures.concept_graph(None, graph.concepts, edges.nlargest(DRAWN, "weight")))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from edukit import metrics as scores
 from edukit.data import LearningData
 from edukit.graph import pair_judging
 
 SHOWN = ("auc", "ap", "f1", "direction_accuracy", "ece", "kendall_tau", "cycles")
-IMPLIED = " with implied"
+IMPLIED, ANNOTATED = " with implied", " annotated only"
+CHANGES = 0.02  # a change of average precision from which the annotated pairs alone stand in a table of their own
 TWIN = "_no_layers"  # a network of the same name without this ending differs from its twin by its messages alone
 TARGETS = {  # what the best model of a track should reach; set beforehand, some ten percent of the way from the best known score to 1
     ("ucd", "inductive"): {"auc": 0.90, "ap": 0.76, "f1": 0.68, "direction_accuracy": 0.90},
@@ -18,6 +20,7 @@ TARGETS = {  # what the best model of a track should reach; set beforehand, some
     ("lecturebank_cd", "inductive"): {"auc": 0.92, "ap": 0.80, "f1": 0.72},
 }
 PANELS = ("random_leaky" + IMPLIED, "grouped", "inductive")
+SINGLE = ("kernel_svm", "logistic", "extra_trees")  # models of pairs that a blend may weigh together, each shown alone
 ENOUGH_SETS = 3  # inductive sets on which a network must beat its twin before it is said that the graph helps
 
 
@@ -36,9 +39,13 @@ def judged(found: pd.DataFrame, data: LearningData, floors: tuple[str, ...], dra
     differences: list[dict] = []
     for part, rows in found.groupby("part", sort=True):
         measured: dict[str, pair_judging.Measured] = {}
+        told: list[dict] = []
         for name, said in rows.groupby("model", sort=False):
-            told, measured[str(name)] = pair_judging.judge_pairs(said, concepts, str(name), str(part), draws)
-            records += told
+            new, measured[str(name)] = pair_judging.judge_pairs(said, concepts, str(name), str(part), draws)
+            told += new
+        precision = {(r["model"], r["group"]): r["value"] for r in told if r["name"] == "ap"}
+        apart = any(abs(precision[model, "annotated"] - precision[model, None]) > CHANGES for model, group in precision if group == "annotated")
+        records += [r for r in told if apart or r["group"] != "annotated"]
         known = [m for m in measured if m in floors and measured[m].value["ap"] == measured[m].value["ap"]]
         best = max(known, key=lambda m: measured[m].value["ap"], default=None)
         asked = [(m, best) for m in measured if best is not None and m not in floors] + [(m, m + TWIN) for m in measured if m + TWIN in measured]
@@ -48,35 +55,78 @@ def judged(found: pd.DataFrame, data: LearningData, floors: tuple[str, ...], dra
     return records, differences
 
 
-def parts(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the judged pairs, random negatives set aside: ``split`` without the positives that follow from the training pairs, and, where there
-    are such, ``<split> with implied``: the easier set, and the one that others report."""
-    rows = metrics[metrics["group"].isna() | (metrics["group"] == "with_implied")]
-    return rows.assign(split=rows["split"].where(rows["group"].isna(), rows["split"] + IMPLIED))
+def reliabilities(found: pd.DataFrame) -> pd.DataFrame:
+    """Per model and bin of the probability, on pairs with one unseen end: the mean probability, the share of positives and the number of answers.
 
-
-def targets(metrics: pd.DataFrame, floors: tuple[str, ...]) -> pd.DataFrame:
-    """Each target beside the model of the highest average precision on that track.
+    Positives that follow from the training pairs and random negatives are set aside; of several seeds all answers count.
 
     Returns
     -------
     DataFrame
-        ``data, split, model, name, target, value, low, high, met``. The model is the best of several on the very pairs it is shown for, so
-        that its value leans upward; the interval does not know that. Both sets of :func:`parts` are shown.
+        ``model, predicted, observed, n``.
+    """
+    asked = found[(found["part"] == "inductive") & (found["origin"] != "random") & ~found["implied"].astype(bool)]
+    rows = [{"model": model, **each} for model, of in asked.groupby("model", sort=False)
+            for each in scores.reliability(of["label"].to_numpy(), of["score"].clip(0, 1).to_numpy())]
+    return pd.DataFrame(rows, columns=["model", "predicted", "observed", "n"]).astype({"predicted": float, "observed": float, "n": int})
+
+
+def parts(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the judged pairs, random negatives set aside: ``split`` without the positives that follow from the training pairs, and, where there
+    are such, ``<split> with implied``: the easier set, and the one that others report. ``<split> annotated only`` leaves out the pairs that nobody
+    was asked about in this order, where that changes the average precision of a model by more than :data:`CHANGES`; models still learn from such pairs."""
+    more = metrics["group"].map({"with_implied": IMPLIED, "annotated": ANNOTATED}).where(metrics["group"].notna(), "")
+    return metrics[more.notna()].assign(split=metrics["split"] + more)
+
+
+def targets(metrics: pd.DataFrame, floors: tuple[str, ...]) -> pd.DataFrame:
+    """Each target beside the model of the highest average precision on that track, for each set of pairs that :func:`parts` shows.
+
+    Returns
+    -------
+    DataFrame
+        ``data, part, split, model, name, target, value, low, high, met``, and ``met_on``: of the splits of that part, those on which the target is
+        met, or ``none``. The model is the best of several on the very pairs it is shown for, so that its value leans upward; the interval does not know that.
     """
     rows = []
-    scores = parts(metrics[~metrics["model"].isin(floors)])
-    for (label, part), wanted in [((a, b + more), names) for (a, b), names in TARGETS.items() for more in ("", IMPLIED)]:
-        of = scores[(scores["data"] == label) & (scores["split"] == part)]
-        precision = of[of["name"] == "ap"].dropna(subset="value")
-        if not len(precision):
-            continue
-        model = precision.loc[precision["value"].idxmax(), "model"]
+    found = parts(metrics[~metrics["model"].isin(floors)])
+    for (label, part), wanted in TARGETS.items():
+        splits = [part + more for more in ("", IMPLIED, ANNOTATED)]
+        best = {split: best_model(found, label, split) for split in splits}
         for name, target in wanted.items():
-            for _, one in of[(of["model"] == model) & (of["name"] == name)].iterrows():
-                rows.append({"data": label, "split": part, "model": model, "name": name, "target": target, **one[["value", "low", "high"]],
-                             "met": bool(one["value"] >= target)})
+            of = found[(found["data"] == label) & (found["name"] == name)]
+            some = [{"data": label, "part": part, "split": split, "model": best[split], "name": name, "target": target, **one[["value", "low", "high"]],
+                     "met": bool(one["value"] >= target)}
+                    for split in splits for _, one in of[(of["split"] == split) & (of["model"] == best[split])].iterrows()]
+            met_on = ", ".join(row["split"] for row in some if row["met"]) or "none"
+            rows += [{**row, "met_on": met_on} for row in some]
     return pd.DataFrame(rows)
+
+
+def best_model(found: pd.DataFrame, label: str, split: str) -> str | None:
+    """The model of the highest average precision in metric records of one data set and split; None where there is none."""
+    precision = found[(found["data"] == label) & (found["split"] == split) & (found["name"] == "ap")].dropna(subset="value")
+    return None if precision.empty else str(precision.loc[precision["value"].idxmax(), "model"])
+
+
+def behind(one: pd.Series, metrics: pd.DataFrame, grown: pd.DataFrame) -> str:
+    """What stands behind a target not met: other models alone on the same pairs, and the same model having learnt from fewer pairs.
+
+    Parameters
+    ----------
+    one : row of :func:`targets`.
+    metrics : records of the table.
+    grown : records of the learning curve, with ``share``; may be empty.
+    """
+    of = parts(metrics)
+    of = of[(of["data"] == one["data"]) & (of["split"] == one["split"]) & (of["name"] == one["name"])].dropna(subset="value").set_index("model")["value"]
+    alone = [f"{m} {of[m]:.3f}" for m in (*SINGLE, str(one["model"]) + TWIN) if m in of and m != one["model"]]
+    words = ["alone: " + ", ".join(alone)] if alone else []
+    if len(grown):
+        points = parts(grown)
+        points = points[(points[["data", "split", "model", "name"]] == one[["data", "split", "model", "name"]].to_numpy()).all(axis=1)].sort_values("share")
+        words += [f"learning from {', '.join(f'{p.share:.0%} {p.value:.3f}' for p in points.itertuples(index=False))}"] if len(points) else []
+    return "; ".join(words) or "no other model and no learning curve was run"
 
 
 def graph_helps(differences: pd.DataFrame) -> pd.DataFrame:
@@ -98,8 +148,8 @@ def _score(value: float, low: float | None, high: float | None) -> str:
     return "-" if pd.isna(value) else f"{value:.3f}" if pd.isna(low) else f"{value:.3f} [{low:.3f},{high:.3f}]"
 
 
-def text(metrics: pd.DataFrame, differences: pd.DataFrame, floors: tuple[str, ...]) -> str:
-    """The whole report: a table per data set and part, the targets, and what message passing added."""
+def _tables(metrics: pd.DataFrame) -> list[str]:
+    """A table per data set and part."""
     lines: list[str] = []
     seconds = metrics[metrics["name"] == "seconds"].set_index(["data", "track", "model"])["value"]
     shown = parts(metrics[metrics["name"].isin(SHOWN)])
@@ -108,13 +158,32 @@ def text(metrics: pd.DataFrame, differences: pd.DataFrame, floors: tuple[str, ..
                   f"  {'':<22}{''.join(f'{n:>20}' for n in SHOWN)}{'cpu s a fold':>14}"]
         for model, of in rows.groupby("model", sort=False):
             value = of.set_index("name").reindex(SHOWN)
-            scores = "".join(f"{_score(*value.loc[n, ['value', 'low', 'high']]):>20}" for n in SHOWN)
-            lines.append(f"  {model:<22}{scores}{seconds.get((label, track, model), float('nan')):>14.1f}")
+            said = "".join(f"{_score(*value.loc[n, ['value', 'low', 'high']]):>20}" for n in SHOWN)
+            lines.append(f"  {model:<22}{said}{seconds.get((label, track, model), float('nan')):>14.1f}")
+    return lines
+
+
+def _wanted(metrics: pd.DataFrame, floors: tuple[str, ...], grown: pd.DataFrame) -> list[str]:
+    """The targets, what stands behind each that is not met, and on which pairs each is met."""
     wanted = targets(metrics, floors)
-    if len(wanted):
-        lines += ["", "Targets, beside the model of the highest average precision on the same pairs (the best of several leans upward)"]
-        lines += [f"  {r.data:<20}{r.split:<22}{r.name:<20}target {r.target:.3f}  {_score(r.value, r.low, r.high):<22}"
-                  f"{'met' if r.met else 'NOT MET':<9}{r.model}" for r in wanted.itertuples(index=False)]
+    if not len(wanted):
+        return []
+    lines = ["", "Targets, beside the model of the highest average precision on the same pairs (the best of several leans upward)"]
+    for _, r in wanted.iterrows():
+        lines.append(f"  {r['data']:<20}{r['split']:<26}{r['name']:<20}target {r['target']:.3f}  {_score(r['value'], r['low'], r['high']):<22}"
+                     f"{'met' if r['met'] else 'NOT MET':<9}{r['model']}")
+        lines += [] if r["met"] else [f"    {behind(r, metrics, grown)}"]
+    lines += ["", "On which pairs each target is met"]
+    return lines + [f"  {r.data:<20}{r.part:<12}{r.name:<20}target {r.target:.3f}  {r.met_on}"
+                    for r in wanted.drop_duplicates(["data", "part", "name"]).itertuples(index=False)]
+
+
+def text(metrics: pd.DataFrame, differences: pd.DataFrame, floors: tuple[str, ...], grown: pd.DataFrame | None = None) -> str:
+    """The whole report: a table per data set and part, the targets, and what message passing added.
+
+    ``grown`` holds records of the learning curve, where it was run.
+    """
+    lines = _tables(metrics) + _wanted(metrics, floors, pd.DataFrame() if grown is None else grown)
     helps = graph_helps(differences)
     if len(helps):
         lines += ["", "Does the graph help? Average precision of each network less that of its zero-layer twin, concepts never seen in training"]
@@ -130,3 +199,12 @@ def precisions(metrics: pd.DataFrame) -> pd.DataFrame:
     chance = rows[rows["name"] == "random_ap"].groupby(["data", "split"])["value"].mean().rename("chance")
     rows = rows[(rows["name"] == "ap") & rows["split"].isin(PANELS)].dropna(subset="value")
     return rows[["data", "split", "model", "value", "low", "high"]].merge(chance, how="left", on=["data", "split"])
+
+
+def calibrated(metrics: pd.DataFrame, reliability: pd.DataFrame, floors: tuple[str, ...]) -> pd.DataFrame:
+    """Rows of :func:`reliabilities` with ``data``, of each set's best model that is no floor, concepts never seen; with its ``ece``, the mean over folds."""
+    found = parts(metrics[~metrics["model"].isin(floors) & metrics["model"].notna()])
+    told = found[(found["split"] == "inductive") & (found["name"] == "ece")].set_index(["data", "model"])["value"]
+    best = [(label, best_model(found, str(label), "inductive")) for label in reliability["data"].unique()]
+    rows = reliability.set_index(["data", "model"])
+    return rows[rows.index.isin(best)].assign(ece=lambda t: told.reindex(t.index)).reset_index()

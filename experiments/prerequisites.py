@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
@@ -46,6 +46,8 @@ NETWORKS = ("symmetric_vgae", "directed_gnn", "directed_gnn_no_layers", "course_
 MODELS = (*FLOORS, "logistic", "extra_trees", "kernel_svm", "blend", *NETWORKS)
 LEAKY = ("constant", "closure_rule", "degree_logistic", "name_logistic")  # random_leaky is there to show these
 SHARES = (0.1, 0.25, 0.5, 1.0)
+HEAVY = ("extra_trees", "directed_gnn", "course_gnn", "directed_gnn_no_layers", "course_gnn_no_layers", "blend")  # run first: no worker idles at the end
+EVERY = 60  # seconds between two lines of progress where there is no terminal
 
 
 def maker(name: str, seed: int, **settings: object) -> Callable[[], PrerequisiteModel]:
@@ -70,12 +72,17 @@ def code_of(module: str, seen: dict[str, Path] | None = None) -> dict[str, Path]
     return seen
 
 
-def cell_key(data: LearningData, model: str, folds: int) -> str:
-    """What a cell depends on besides its place in the plan: the data, the model's settings, the code behind it, the number of folds."""
+@lru_cache(maxsize=64)
+def _model_key(model: str) -> str:
     settings = (bundled("conf") / "graph" / f"{model}.yaml").read_text(encoding="utf-8")
     module = str(OmegaConf.create(settings)._target_).rpartition(".")[0]
     files = {**code_of(module), **code_of("edukit.graph.pair_benchmark"), "cells": Path(__file__)}
-    return fingerprint(data.fingerprint, settings, folds, *(files[name] for name in sorted(files)))[:12]
+    return fingerprint(settings, *(files[name] for name in sorted(files)))
+
+
+def cell_key(data: LearningData, model: str, folds: int) -> str:
+    """What a cell depends on besides its place in the plan: the data, the model's settings, the code behind it, the number of folds."""
+    return fingerprint(data.fingerprint, _model_key(model), folds)[:12]
 
 
 def plan(data: tuple[str, ...], tracks: tuple[str, ...], models: tuple[str, ...], seeds: int, folds: int) -> Iterator[tuple[str, str, str, int, int]]:
@@ -109,12 +116,22 @@ def _fewer(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     return rows[drawn[pair] < np.ceil(share * len(drawn))] if len(rows) else rows
 
 
-def _bar(done: int, total: int, began: float, words: str) -> None:
-    if not sys.stderr.isatty():
-        return
-    filled = round(30 * done / max(total, 1))
-    left = (time.monotonic() - began) / max(done, 1) * (total - done)
-    typer.echo(f"\r[{'#' * filled}{'.' * (30 - filled)}] {done}/{total}  {left / 60:.0f} min left  {words:<60}", nl=False, err=True)
+class _Progress:
+    """A bar on a terminal; in a log, a line now and then."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._began = total, time.monotonic()
+        self._told = self._began
+
+    def __call__(self, done: int, words: str) -> None:
+        now = time.monotonic()
+        left = f"{done}/{self._total}  " + (f"{(now - self._began) / done * (self._total - done) / 60:.0f} min left  " if done else "") + words
+        if sys.stderr.isatty():
+            filled = round(30 * done / self._total)
+            typer.echo(f"\r[{'#' * filled}{'.' * (30 - filled)}] {left:<90}", nl=False, err=True)
+        elif now - self._told >= EVERY:
+            self._told = now
+            typer.echo(left, err=True)
 
 
 def _split(words: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -135,9 +152,9 @@ def run_cell(label: str, track: str, name: str, seed: int, fold: int, folds: int
         found.to_parquet(fresh, index=False)
 
 
-def run_cells(cells: list[tuple[str, str, str, int, int]], place: Path, folds: int, workers: int,
+def run_cells(cells: list[tuple[str, str, str, int, int]], place: Path, folds: int, pool: Executor,
               shares: tuple[float, ...] = (1.0,)) -> dict[tuple[str, str, str, float], list[Path]]:
-    """Run the cells that are not on disk yet, ``workers`` at a time with one thread each; files by data, track, model and share of the training pairs."""
+    """Run the cells that are not on disk yet in a pool; files by data, track, model and share of the training pairs."""
     keys = {(label, name): cell_key(_loaded(label), name, folds) for label, name in dict.fromkeys((c[0], c[2]) for c in cells)}
     files: dict[tuple[str, str, str, float], list[Path]] = {}
     missing = []
@@ -147,19 +164,52 @@ def run_cells(cells: list[tuple[str, str, str, int, int]], place: Path, folds: i
         files.setdefault((label, track, name, share), []).append(file)
         if not file.is_file():
             missing.append((label, track, name, seed, fold, folds, share, file))
-    began = time.monotonic()
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # read by the workers as they start
-    here = ThreadPoolExecutor(1) if workers == 1 else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    with here as pool:
-        waiting = {pool.submit(run_cell, *cell): cell for cell in missing}
-        try:
-            for done, job in enumerate(as_completed(waiting), 1):
-                job.result()
-                _bar(done, len(missing), began, " ".join(str(word) for word in waiting[job][:5]))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    size = {label: len(_loaded(label)["concept_pairs"]) for label in dict.fromkeys(cell[0] for cell in missing)}
+    missing.sort(key=lambda cell: (-size[cell[0]], cell[0], cell[2] not in HEAVY))  # one data set after the other: a worker holds few at a time
+    _finish(pool, {pool.submit(run_cell, *cell): cell for cell in missing})
     return files
+
+
+def _pool(workers: int) -> Executor:
+    """Processes with one thread each; a thread of this process for one worker."""
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # read by the workers as they start
+    return ThreadPoolExecutor(1) if workers == 1 else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def _finish(pool: Executor, waiting: dict[Future, tuple]) -> None:
+    """Wait for all cells. One that fails stops no other; in the end DataError names each that failed."""
+    failed: list[str] = []
+    tell, left, words = _Progress(len(waiting)), set(waiting), ""
+    try:
+        while left:
+            done, left = wait(left, timeout=EVERY, return_when=FIRST_COMPLETED)
+            for job in done:
+                label, track, name, seed, fold, _, share = waiting[job][:7]
+                words = f"{label} {track} {name} seed {seed} fold {fold}"
+                error = job.exception()
+                if isinstance(error, BrokenExecutor):
+                    raise DataError(f"the processes of the benchmark must live to its end; found one dead after {words or 'no cell at all'}. Was memory short? "
+                                    "What was written is kept: run again, with --workers 1.") from error
+                if error is not None:
+                    failed.append(f"data {label}, track {track}, model {name}, seed {seed}, fold {fold}, share {share:g}: {type(error).__name__}: {error}")
+                    typer.echo(f"failed: {failed[-1]}", err=True)
+            tell(len(waiting) - len(left), words)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    if failed:
+        raise DataError(f"every cell of the benchmark must end with answers; found {len(failed):,} of {len(waiting):,} that failed:\n  " + "\n  ".join(failed)
+                        + "\nThe others are kept. Mend the model and run again, or name the other models with --model.")
+
+
+def _judge(label: str, track: str, files: list[Path], draws: int) -> tuple[list[dict], list[dict], pd.DataFrame]:
+    """Metric records, differences and reliability of all models on one track of one data set."""
+    found = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    records, differences = prerequisite_report.judged(found, _loaded(label), FLOORS, draws)
+    seconds = found.drop_duplicates(["model", "seed", "fold"]).groupby("model")["seconds"].mean()
+    records += [{"name": "seconds", "value": value, "model": model} for model, value in seconds.items()]
+    told, against = ([{"data": label, "track": track, **row} for row in rows] for rows in (records, differences))
+    return told, against, prerequisite_report.reliabilities(found).assign(data=label)
 
 
 DataOption = Annotated[str | None, typer.Option(help="comma between: data sets; default all")]
@@ -172,32 +222,32 @@ def table(data: DataOption = None,
           model: Annotated[str | None, typer.Option(help="names of conf/graph; default all of the table")] = None,
           folds: int = 5, seeds: int = 3, draws: Annotated[int, typer.Option(help="draws of the concepts behind each interval")] = 200,
           workers: Annotated[int, typer.Option(help="cells at a time")] = 2, out: OutOption = None) -> None:
-    """Run the benchmark, or a part of it, and print its report; report.txt, metrics.parquet, differences.parquet and average_precision.png are written."""
+    """Run the benchmark, or a part of it, and print its report; report.txt, metrics.parquet, differences.parquet, average_precision.png
+    and reliability.png are written; what `curve` wrote there stands behind the targets that are not met."""
     place = out or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "prerequisites"
     labels, models = _split(data, (*DATA, *LEAVE_OUT)), _split(model, MODELS)
     cells = list(plan(labels, _split(track, ()), models, seeds, folds))
     if not cells:
         raise DataError(f"track must be one of {', '.join(pair_benchmark.TRACKS)}, or a domain of alcpl_all; found {track}")
     began = time.monotonic()
-    files = run_cells(cells, place, folds, workers)
-    records: list[dict] = []
-    differences: list[dict] = []
-    for label, each in dict.fromkeys((label, each) for label, each, _, _ in files):
-        found = pd.concat([pd.read_parquet(f) for (a, b, _, _), some in files.items() if (a, b) == (label, each) for f in some], ignore_index=True)
-        told, against = prerequisite_report.judged(found, _loaded(label), FLOORS, draws)
-        records += [{"data": label, "track": each, **r} for r in told]
-        differences += [{"data": label, "track": each, **r} for r in against]
-        seconds = found.drop_duplicates(["model", "seed", "fold"]).groupby("model")["seconds"].mean()
-        records += [{"data": label, "track": each, "name": "seconds", "value": v, "model": m} for m, v in seconds.items()]
-    metrics, compared = pd.DataFrame(records), pd.DataFrame(differences)
+    with _pool(workers) as pool:
+        files = run_cells(cells, place, folds, pool)
+        typer.echo(f"judging {len(cells):,} cells", err=True)
+        asked = {pair: [f for (a, b, _, _), some in files.items() if (a, b) == pair for f in some] for pair in dict.fromkeys(key[:2] for key in files)}
+        told = [job.result() for job in [pool.submit(_judge, *pair, some, draws) for pair, some in asked.items()]]
+    metrics, compared = (pd.DataFrame([row for each in told for row in each[k]]) for k in (0, 1))
+    reliability = pd.concat([each[2] for each in told], ignore_index=True)
     if len(compared):
         compared["p_holm"] = holm(compared["p_value"].tolist())
         compared.to_parquet(place / "differences.parquet", index=False)
     metrics.to_parquet(place / "metrics.parquet", index=False)
-    words = prerequisite_report.text(metrics, compared, FLOORS)
+    grown = pd.read_parquet(place / "curve.parquet") if (place / "curve.parquet").is_file() else None
+    words = prerequisite_report.text(metrics, compared, FLOORS, grown)
     with replacing(place / "report.txt") as fresh:
         fresh.write_text(words + "\n", encoding="utf-8")
     figures.save(benchmark_figures.average_precisions(prerequisite_report.precisions(metrics), FLOORS), place / "average_precision.png")
+    if len(best := prerequisite_report.calibrated(metrics, reliability, FLOORS)):
+        figures.save(benchmark_figures.reliabilities(best), place / "reliability.png")
     typer.echo(f"{words}\n{time.monotonic() - began:.0f} s; {place / 'report.txt'}")
 
 
@@ -209,14 +259,21 @@ def curve(data: DataOption = None, track: Annotated[str, typer.Option(help="grou
     place = out or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "prerequisites"
     cells = list(plan(_split(data, DATA), (track,), _split(model, ("blend", "logistic", "name_logistic")), seeds, folds))
     records = []
-    for (label, each, _, share), some in run_cells(cells, place, folds, workers, SHARES).items():
+    with _pool(workers) as pool:
+        files = run_cells(cells, place, folds, pool, SHARES)
+    for (label, each, _, share), some in files.items():
         found = pd.concat([pd.read_parquet(f) for f in some], ignore_index=True)
         told = prerequisite_report.judged(found[found["part"] == track], _loaded(label), FLOORS, draws)[0]
-        records += [{"data": label, "track": each, "share": share, **r} for r in told if r["name"] == "ap" and r["group"] is None]
-    grown = pd.DataFrame(records)
-    grown.to_parquet(place / "curve.parquet", index=False)
-    figures.save(benchmark_figures.learning_curves(grown), place / "curve.png")
-    typer.echo(grown[["data", "model", "share", "value", "low", "high"]].round(3).to_string(index=False))
+        records += [{"data": label, "track": each, "share": share, **r} for r in told if r["name"] in ("auc", "ap", "f1", "direction_accuracy")]
+    grown, file = pd.DataFrame(records), place / "curve.parquet"
+    if file.is_file():  # curves of other data, tracks and models stay
+        grown, key = pd.concat([pd.read_parquet(file), grown], ignore_index=True), ["data", "track", "model"]
+        fresh = pd.MultiIndex.from_frame(grown[key]).isin({tuple(row[c] for c in key) for row in records})
+        grown = grown[~fresh | (grown.index >= len(grown) - len(records))]
+    grown.to_parquet(file, index=False)
+    shown = grown[(grown["name"] == "ap") & grown["group"].isna() & (grown["track"] == track)]
+    figures.save(benchmark_figures.learning_curves(shown), place / "curve.png")
+    typer.echo(shown[["data", "model", "share", "value", "low", "high"]].round(3).to_string(index=False))
     typer.echo(str(place / "curve.png"))
 
 

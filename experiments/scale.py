@@ -3,8 +3,9 @@
 ``python -m edukit.experiments.scale run --millions 5 --millions 10``: invented responses from csv to parquet, then prerequisite evidence and counts
 per concept. Needs about 60 MB of disk per million responses; all of it is removed.
 
-``python -m edukit.experiments.scale graph --concepts 400 --concepts 5000``: embedding names and courses, scoring candidate pairs by a fitted model,
-counting evidence from a log of 60 responses per concept, and making claims acyclic. The figure in docs is ``scale graph --figure docs/graph_scale.png``.
+``python -m edukit.experiments.scale graph --concepts 400 --concepts 5000``: reading names and courses, scoring candidate pairs by a fitted model,
+learning a graph from a log of 60 responses per concept, and making claims acyclic, on invented tables. No step makes a matrix of all concepts by
+all concepts. The figure in docs is ``scale graph --figure docs/graph_scale.png``.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from edukit.reproducibility import environment, write_json
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 LIMITS = {"csv to parquet": 2048.0, "evidence": 4096.0}  # MB that a step may take at 50 million responses
 STEPS = ("csv to parquet", "evidence", "per concept")
-GRAPH_STEPS = ("names and courses", "candidates and scores", "evidence", "cycles")
-DENSE = 5000  # concepts up to which evidence, which holds matrices of concepts by concepts, is measured
+GRAPH_STEPS = ("read names and courses", "score candidate pairs", "learn from responses", "make claims acyclic")
 NEAR, COURSES = 32, 100  # candidates a concept; courses that mention eight concepts each
+RESPONSES, AROUND = 60, 120  # responses a learner, as many learners as concepts; neighbouring concepts that they are on
 ITEMS, CONCEPTS, EACH = 200, 40, 100  # responses a learner
 CSV = """SELECT 'u' || u AS learner, 'q' || q AS item, CAST(hash(i * 3 + 1) % 1000 / 1000.0 < 1 / (1 + exp(hard - able)) AS INTEGER) AS correct, step
          FROM (SELECT *, hash(u + 77) % 1000 / 500.0 - 1 AS able, q % {concepts} / 20.0 - 1.5 AS hard
@@ -43,18 +44,54 @@ def q_matrix() -> pd.DataFrame:
     return pd.DataFrame({"item_id": [f"q{i}" for i in items], "concept_id": [f"c{i % CONCEPTS:02d}" for i in items]})
 
 
-@app.command()
+class Meter:
+    """What this process takes from the moment the meter is made."""
+
+    def __init__(self) -> None:
+        self.began, self.worked = time.perf_counter(), time.process_time()
+
+    def read(self, **also: Any) -> str:
+        """A line of JSON: seconds, seconds of processor, the largest memory of the process in MB, and what else is given."""
+        import resource
+
+        seconds, processor, peak = time.perf_counter() - self.began, time.process_time() - self.worked, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return json.dumps({**also, "seconds": round(seconds, 2), "processor_seconds": round(processor, 3),
+                           "peak_mb": round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)})
+
+
+def measured(*words: str, **variables: str) -> dict[str, Any]:
+    """What a command of this module that prints a meter's line took, in a process of its own."""
+    command = [sys.executable, "-m", "edukit.experiments.scale", *words]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables})
+    return json.loads(done.stdout.strip().split("\n")[-1])
+
+
+def said(one: dict[str, Any], size: str, came: str, place: str) -> None:
+    """Print one measurement; ``place`` says how far the whole run is."""
+    typer.echo(f"[{place}] {one['step']:<24}{one[size]:>12,} {size}{one['seconds']:>9.1f} s, {one['processor_seconds']:.1f} s of processor"
+               f"{one['peak_mb']:>9,.0f} MB peak   {came}")
+
+
+def exponents(table: pd.DataFrame, size: str) -> dict[str, float]:
+    """Per step the power of the size with which its time grows."""
+    return {str(name): exponent(rows, size) for name, rows in table.groupby("step", sort=False)}
+
+
+def told(powers: dict[str, float], size: str) -> None:
+    """Print how time grows with the size."""
+    typer.echo(f"time grows as {size} to the power " + ", ".join(f"{power:.2f} ({name})" for name, power in powers.items()) + "; 1 is in proportion")
+
+
+@app.command(hidden=True)
 def step(name: str, place: Path) -> None:
     """One step in this process; prints what it took as a line of JSON. Called by `run`."""
-    import resource
-
     from edukit.data.interaction_store import InteractionStore
     from edukit.data.streaming import quoted
     from edukit.governance.privacy import Pseudonymiser
     from edukit.graph.cells import per_concept
     from edukit.graph.evidence import pairwise
 
-    began, worked = time.perf_counter(), time.process_time()
+    meter = Meter()
     if name == "csv to parquet":
         select = LOG.format(path=quoted(place / "log.csv"))
         log = InteractionStore.write(select, "interactions", place / "log", Pseudonymiser(bytes(32)), others={"q_matrix": q_matrix()})
@@ -63,9 +100,7 @@ def step(name: str, place: Path) -> None:
         log = InteractionStore.open(place / "log")
         table = pairwise(log, q_matrix()) if name == "evidence" else per_concept(log, q_matrix())
         found = {"bytes": log.bytes_on_disk, "pairs" if name == "evidence" else "concepts": len(table)}
-    seconds, processor, peak = time.perf_counter() - began, time.process_time() - worked, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    typer.echo(json.dumps({"step": name, "rows": len(log), "seconds": round(seconds, 2), "processor_seconds": round(processor, 2),
-                           "peak_mb": round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1), **found}))
+    typer.echo(meter.read(step=name, rows=len(log), **found))
 
 
 def exponent(table: pd.DataFrame, size: str = "rows") -> float:
@@ -94,15 +129,12 @@ def run(
             database.close()
             size_of_csv = (place / "log.csv").stat().st_size
             for name in STEPS:
-                words = [sys.executable, "-m", "edukit.experiments.scale", "step", name, str(place)]
-                done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-                found.append({**json.loads(done.stdout.strip().split("\n")[-1]), "csv_bytes": size_of_csv})
-                one = found[-1]
-                typer.echo(f"{name:<16}{one['rows']:>12,} rows{one['seconds']:>9.1f} s, {one['processor_seconds']:.1f} s of processor"
-                           f"{one['peak_mb']:>9,.0f} MB peak   csv {size_of_csv / 1e6:,.0f} MB, parquet {one['bytes'] / 1e6:,.0f} MB")
+                one = {**measured("step", name, str(place)), "csv_bytes": size_of_csv}
+                found.append(one)
+                said(one, "rows", f"csv {size_of_csv / 1e6:,.0f} MB, parquet {one['bytes'] / 1e6:,.0f} MB", f"{len(found)}/{len(millions) * len(STEPS)}")
     table = pd.DataFrame(found)
-    grows = {name: exponent(table[table["step"] == name]) for name in STEPS}
-    typer.echo("time grows as rows to the power " + ", ".join(f"{power:.2f} ({name})" for name, power in grows.items()) + "; 1 is in proportion")
+    grows = exponents(table, "rows")
+    told(grows, "rows")
     write_json(out / "scale.json", {"measured": found, "exponent": grows, "limits_mb": LIMITS, "environment": environment()})
     figures.save(figures.growth(table.assign(seconds=table["processor_seconds"]), LIMITS), out / "scale.png")
     typer.echo(f"{out / 'scale.json'}\n{out / 'scale.png'}")
@@ -133,12 +165,13 @@ def invented_map(concepts: int, seed: int = 0) -> dict[str, pd.DataFrame]:
 
 
 def invented_log(concepts: int, seed: int = 0) -> pd.DataFrame:
-    """As many learners as concepts, each with 60 responses among 120 neighbouring concepts, one item a concept."""
+    """As many learners as concepts, each with 60 responses on different ones of 120 neighbouring concepts, one item a concept."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    item = (rng.integers(0, max(concepts - 120, 1), concepts)[:, None] + rng.random((concepts, min(120, concepts))).argsort(axis=1)[:, :60]).ravel()
-    learner, order = np.divmod(np.arange(len(item)), 60)
+    start, near = rng.integers(0, max(concepts - AROUND, 1), concepts), rng.random((concepts, min(AROUND, concepts))).argsort(axis=1)[:, :RESPONSES]
+    item = (start[:, None] + near).ravel()
+    learner, order = np.divmod(np.arange(len(item)), RESPONSES)
     return pd.DataFrame({"learner_id": pd.Series(learner).astype("str"), "item_id": pd.Series(item).astype("str"),
                          "correct": (rng.random(len(item)) < 0.7).astype(float), "order": pd.array(order, "Int64")})
 
@@ -146,37 +179,34 @@ def invented_log(concepts: int, seed: int = 0) -> pd.DataFrame:
 def _graph_work(name: str, tables: dict[str, pd.DataFrame], log: pd.DataFrame | None) -> dict[str, int]:
     """What one step does, and how much came of it."""
     from edukit.graph.concept_graph import ConceptGraph, break_cycles
-    from edukit.graph.evidence import pairwise
+    from edukit.graph.evidence import Evidence
     from edukit.graph.pair_features import PairFeatures
     from edukit.graph.pair_models import Logistic, candidates
 
     seen = {k: t for k, t in tables.items() if k not in ("labels", "claims")}
     concepts = tables["concepts"]
-    if name == "names and courses":
+    if name == "read names and courses":
         features = PairFeatures.from_tables(seen)
         return {"numbers": features.numbers(tables["labels"]).shape[1] + 2 * features.names.shape[1]}
-    if name == "candidates and scores":
+    if name == "score candidate pairs":
         pairs = candidates(PairFeatures.from_tables(seen), NEAR)
         return {"pairs": int(Logistic().fit(seen, tables["labels"]).predict(pairs).notna().sum())}
     if log is not None:
         q = pd.DataFrame({"item_id": [str(k) for k in range(len(concepts))], "concept_id": concepts["concept_id"]})
-        return {"pairs": len(pairwise(log, q))}
+        model = Evidence().fit({"interactions": log, "q_matrix": q})
+        return {"pairs": len(model.scores()), "edges": len(model.graph().adjacency())}
     kept, dropped = break_cycles(concepts, tables["claims"])
     return {"edges": len(ConceptGraph.from_tables(concepts, kept, None).adjacency()), "dropped": len(dropped)}
 
 
-@app.command()
+@app.command(hidden=True)
 def graph_step(name: str, concepts: int) -> None:
     """One step at one number of concepts in this process; prints what it took as a line of JSON. Called by `graph`."""
-    import resource
-
-    few, tables, log = invented_map(100), invented_map(concepts), invented_log(concepts) if name == "evidence" else None
-    _graph_work(name, few, None if log is None else invented_log(100))  # imports
-    began, worked = time.perf_counter(), time.process_time()
-    found = _graph_work(name, tables, log)
-    seconds, processor, peak = time.perf_counter() - began, time.process_time() - worked, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    typer.echo(json.dumps({"step": name, "concepts": concepts, "seconds": round(seconds, 2), "processor_seconds": round(processor, 3),
-                           "peak_mb": round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1), **found}))
+    few, large = ((invented_map(size), invented_log(size) if name == "learn from responses" else None) for size in (100, concepts))
+    _graph_work(name, *few)  # imports
+    meter = Meter()
+    found = _graph_work(name, *large)
+    typer.echo(meter.read(step=name, concepts=concepts, **found))
 
 
 @app.command()
@@ -188,26 +218,22 @@ def graph(
     """Measure what a graph of so many concepts costs, each step at each size in its own process; write graph_scale.json and graph_scale.png."""
     from edukit.report import figures, graph_growth
 
-    measured: list[dict[str, Any]] = []
+    data = (f"Invented data: {COURSES} courses, {RESPONSES} responses by each of as many learners as concepts, {NEAR} candidates a concept by name. "
+            "Each step in its own process.")
+    place, found, grows = figure or out / "graph_scale.png", list[dict[str, Any]](), dict[str, float]()
     with tempfile.TemporaryDirectory() as cache:  # what is embedded is kept from one step to the next, and from no earlier run
-        for size in concepts:
+        for size in sorted(concepts):
             for name in GRAPH_STEPS:
-                if name == "evidence" and size > DENSE:
-                    typer.echo(f"{name:<24}{size:>8,} concepts   not measured: it holds matrices of concepts by concepts, and is meant for up to {DENSE:,}")
-                    continue
-                words = [sys.executable, "-m", "edukit.experiments.scale", "graph-step", name, str(size)]
-                done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "EDUKIT_CACHE": cache})
-                one = json.loads(done.stdout.strip().split("\n")[-1])
-                measured.append(one)
+                one = measured("graph-step", name, str(size), EDUKIT_CACHE=cache)
+                found.append(one)
                 came = ", ".join(f"{one[k]:,} {k}" for k in ("pairs", "edges", "dropped", "numbers") if k in one)
-                typer.echo(f"{name:<24}{size:>8,} concepts{one['seconds']:>9.1f} s, {one['processor_seconds']:.1f} s of processor"
-                           f"{one['peak_mb']:>9,.0f} MB peak   {came}")
-    table = pd.DataFrame(measured)
-    grows = {name: exponent(rows, "concepts") for name, rows in table.groupby("step", sort=False)}
-    typer.echo("time grows as concepts to the power " + ", ".join(f"{power:.2f} ({name})" for name, power in grows.items()))
-    write_json(out / "graph_scale.json", {"measured": measured, "exponent": grows, "environment": environment()})
-    drawn = figures.save(graph_growth.graph_growth(table.assign(seconds=table["processor_seconds"])), figure or out / "graph_scale.png")
-    typer.echo(f"{out / 'graph_scale.json'}\n{drawn}")
+                said(one, "concepts", came, f"{len(found)}/{len(concepts) * len(GRAPH_STEPS)}")
+            table = pd.DataFrame(found)  # after every size, so that a run that is stopped leaves what it measured
+            grows = exponents(table, "concepts")
+            write_json(out / "graph_scale.json", {"measured": found, "exponent": grows, "environment": environment()})
+            figures.save(graph_growth.graph_growth(table.assign(seconds=table["processor_seconds"]), data), place)
+    told(grows, "concepts")
+    typer.echo(f"{out / 'graph_scale.json'}\n{place}")
 
 
 if __name__ == "__main__":

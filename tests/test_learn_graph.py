@@ -193,7 +193,7 @@ def test_logs_without_a_graph_give_no_edge(outputs, monkeypatch, capsys):
     assert len(pd.read_parquet(report.folder / "prerequisites.parquet")) == 0 and "the channel responses is left out" in capsys.readouterr().out
 
 
-def test_the_fusion_beats_its_control_and_its_settings_reach_it(outputs, monkeypatch):
+def test_the_fusion_beats_its_control_says_why_and_its_settings_reach_it(outputs, monkeypatch, capsys):
     from edukit.graph import fusion_trial
 
     made, real = [], fusion_trial.Fusion
@@ -202,6 +202,13 @@ def test_the_fusion_beats_its_control_and_its_settings_reach_it(outputs, monkeyp
     assert {settings["rounds"] for settings in made if "rounds" in settings} == {17} and "verdict" in {m["name"] for m in report.metrics}
     precision = {m["channel"]: m["value"] for m in report.metrics if m["name"] == "ap" and m["split"] == "covered"}
     assert precision["responses"] > 3 * precision[fusion_trial.EXCHANGED]
+    edges = pd.read_parquet(report.folder / "edges.parquet")
+    kept = graph_file.read(report.folder / "learned_graph.json").tables["prerequisites"]
+    assert len(edges) == len(kept) > 0 and {"weight", "n", "responses", "prior"} <= set(edges)
+    np.testing.assert_allclose(edges["weight"], 1 / (1 + np.exp(-edges["responses"] - edges["prior"])))  # one channel, one seed
+    assert kept["rationale"].str.contains(r"log odds -\d\.\d before, responses \+\d\.\d; \d+ learners met both").all()
+    said = capsys.readouterr().out
+    assert "likeliest edges" in said and said.count("learners met both") == min(len(kept), learn_graph.TOLD)
     assert report.figures["reliability"] and pd.read_parquet(report.folder / "pairs.parquet")["responses"].dropna().between(0, 1).all()
 
 

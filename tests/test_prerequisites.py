@@ -8,6 +8,9 @@ import pytest
 from edukit.experiments import prerequisite_report, prerequisites
 from typer.testing import CliRunner
 
+from edukit.report import benchmark_figures
+from edukit.schema import DataError
+
 CONCEPTS, PAIRS = 36, 420
 
 
@@ -49,11 +52,37 @@ def test_the_closure_rule_shines_where_rows_are_drawn_at_random_and_knows_nothin
     assert {file: file.stat().st_mtime_ns for file in judged_topics.rglob("*_seed*.parquet")} == cells
 
 
-def test_the_learning_curve_uses_fewer_pairs_and_keeps_its_cells_apart(judged_topics):
-    said = call("curve", "--data", "lecturebank_cd", "--model", "degree_logistic", "--track", "grouped", "--folds", "2", "--draws", "10", "--workers", "1")
+def test_the_learning_curve_uses_fewer_pairs_and_keeps_what_was_drawn_before(judged_topics):
+    words = ["curve", "--data", "lecturebank_cd", "--track", "grouped", "--folds", "2", "--draws", "10", "--workers", "1"]
+    said = call(*words, "--model", "degree_logistic")
     grown = pd.read_parquet(judged_topics / "curve.parquet")
-    assert grown["share"].tolist() == list(prerequisites.SHARES) and grown["value"].iloc[-1] > grown["value"].iloc[0]
+    head = grown[(grown["name"] == "ap") & grown["group"].isna()]
+    assert head["share"].tolist() == list(prerequisites.SHARES) and head["value"].iloc[-1] > head["value"].iloc[0]
     assert (judged_topics / "curve.png").stat().st_size > 5000 and "degree_logistic" in said
+    for model in ("constant", "degree_logistic"):  # another model beside it; the same one again in its place
+        call(*words, "--model", model)
+    both = pd.read_parquet(judged_topics / "curve.parquet")
+    assert len(both[both["model"] == "degree_logistic"]) == len(grown) and both["model"].nunique() == 2
+
+
+def test_a_cell_that_fails_is_named_and_stops_no_other(judged_topics, monkeypatch):
+    answers = prerequisites.answers
+
+    def fails_once(data, track, model, seed, fold, *more):
+        if fold == 1:
+            raise ValueError("no luck")
+        return answers(data, track, model, seed, fold, *more)
+
+    monkeypatch.setattr(prerequisites, "answers", fails_once)
+    monkeypatch.setattr(prerequisites, "EVERY", 0)
+    words = ["table", "--data", "lecturebank_cd", "--track", "grouped", "--model", "constant", "--folds", "3", "--seeds", "1", "--workers", "1"]
+    done = CliRunner().invoke(prerequisites.app, words)
+    assert isinstance(done.exception, DataError)
+    assert "data lecturebank_cd, track grouped, model constant, seed 0, fold 1, share 1: ValueError: no luck" in str(done.exception)
+    assert "3/3" in done.output, "a log shows that it is alive"
+    assert len(list(judged_topics.rglob("*_seed*.parquet"))) == 2 and not (judged_topics / "report.txt").exists()
+    monkeypatch.setattr(prerequisites, "answers", answers)
+    assert "lecturebank_cd, grouped" in call(*words)
 
 
 def test_a_share_keeps_both_orders_of_a_pair_together():
@@ -75,13 +104,50 @@ def test_a_graph_helps_only_where_three_intervals_lie_above_zero(lows, shown):
     assert bool(helps["shown"].all()) is shown and helps["helps"].sum() == sum(low > 0 for low in lows)
 
 
+def scored(**values: float) -> list[dict]:
+    """Records of ``model`` with average precision ``ap`` and other scores that do not change."""
+    said = {"auc": 0.9, "f1": 0.6, "direction_accuracy": 0.95, "ece": 0.02, "kendall_tau": 0.1, "cycles": 1.0}
+    return [{"data": "ucd", "track": "inductive", "split": "inductive", "group": None, "model": model, "name": name, "value": value, "low": value - 0.05,
+             "high": value + 0.05, "n": 100} for model, ap in values.items() for name, value in {**said, "ap": ap}.items()]
+
+
 def test_targets_name_the_best_model_and_say_what_is_not_met():
-    rows = [{"data": "ucd", "track": "inductive", "split": "inductive", "group": None, "model": model, "name": name, "value": value, "low": value - 0.05,
-             "high": value + 0.05, "n": 100}
-            for model, ap in (("name_logistic", 0.99), ("logistic", 0.70), ("blend", 0.77)) for name, value in
-            (("auc", 0.9), ("ap", ap), ("f1", 0.6), ("direction_accuracy", 0.95), ("ece", 0.02), ("kendall_tau", 0.1), ("cycles", 1.0))]
-    metrics = pd.DataFrame(rows)
+    metrics = pd.DataFrame(scored(name_logistic=0.99, logistic=0.70, blend=0.77))
     found = prerequisite_report.targets(metrics, ("name_logistic",)).set_index("name")
     assert set(found["model"]) == {"blend"} and found["met"].to_dict() == {"auc": True, "ap": True, "f1": False, "direction_accuracy": True}
     said = prerequisite_report.text(metrics, pd.DataFrame(), ("name_logistic",))
     assert said.count("NOT MET") == 1 and "0.600 [0.550,0.650]" in said
+
+
+def test_a_target_not_met_stands_with_other_models_and_the_curve_and_says_where_it_is_met():
+    easy = [{**row, "group": "annotated", "value": 0.9} for row in scored(blend=0.9) if row["name"] in ("auc", "ap", "f1")]
+    metrics = pd.DataFrame(scored(name_logistic=0.99, logistic=0.61, kernel_svm=0.66, blend=0.71) + easy)
+    grown = pd.DataFrame([{**row, "share": share, "value": share / 2} for share in (0.25, 1.0) for row in scored(blend=0.5, logistic=0.5)])
+    found = prerequisite_report.targets(metrics, ("name_logistic",)).set_index(["name", "split"])
+    assert not found.loc[("ap", "inductive"), "met"] and found.loc[("ap", "inductive"), "met_on"] == "inductive annotated only"
+    said = prerequisite_report.text(metrics, pd.DataFrame(), ("name_logistic",), grown).splitlines()
+    row = next(k for k, line in enumerate(said) if "NOT MET" in line and " ap " in line)
+    assert said[row + 1].strip() == "alone: kernel_svm 0.660, logistic 0.610; learning from 25% 0.125, 100% 0.500"
+
+
+@pytest.mark.parametrize(("share", "apart"), [(0.5, True), (0.02, False)])
+def test_annotated_pairs_stand_alone_only_where_reversed_ones_change_the_score(share, apart):
+    rng, n = np.random.default_rng(0), 600
+    ends = np.array([(a, b) for a in range(CONCEPTS) for b in range(CONCEPTS) if a != b])[rng.permutation(CONCEPTS * (CONCEPTS - 1))[:n]]
+    pairs = pd.DataFrame({"concept_id": ends[:, 0], "requires_id": ends[:, 1], "label": (rng.random(n) < 0.2) * 1.0, "origin": "annotated"})
+    pairs.loc[(pairs["label"] == 0) & (rng.random(n) < share), "origin"] = "reversed"
+    score = np.where(pairs["origin"] == "reversed", 0.6, 0.2 + 0.6 * rng.random(n))
+    found = pairs.assign(score=score, reverse=0.1, threshold=0.5, seed=0, fold=0, implied=False, part="inductive", model="m")
+    told = prerequisite_report.judged(found, {"concept_pairs": pairs}, (), 10)[0]
+    assert ("annotated" in {row["group"] for row in told}) is apart
+
+
+def test_reliability_is_that_of_the_best_model_that_is_no_floor():
+    rng = np.random.default_rng(0)
+    p = rng.random(4000)
+    found = pd.DataFrame({"label": (rng.random(4000) < p) * 1.0, "score": p, "part": "inductive", "origin": "annotated", "implied": False})
+    rows = pd.concat([prerequisite_report.reliabilities(found.assign(model=m, score=s)) for m, s in (("blend", p), ("logistic", p**3))]).assign(data="ucd")
+    best = prerequisite_report.calibrated(pd.DataFrame(scored(name_logistic=0.99, logistic=0.7, blend=0.8)), rows, ("name_logistic",))
+    assert set(best["model"]) == {"blend"} and best["n"].sum() == 4000 and best["ece"].eq(0.02).all()
+    assert (best["predicted"] - best["observed"]).abs().max() < 0.06
+    assert len(benchmark_figures.reliabilities(best).axes) == 1

@@ -23,19 +23,24 @@ def test_a_small_run_measures_every_step_and_removes_its_rows(tmp_path):
     assert (tmp_path / "out" / "scale.png").stat().st_size > 1000 and list(scratch.iterdir()) == []
 
 
-def test_evidence_is_not_asked_for_where_it_would_be_dense(tmp_path, monkeypatch):
-    monkeypatch.setattr(scale, "GRAPH_STEPS", ("evidence",))
-    monkeypatch.setattr(scale, "DENSE", 150)
+def test_a_graph_is_learned_from_responses_at_every_size_and_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(scale, "GRAPH_STEPS", ("learn from responses",))
     words = ["graph", "--concepts", "150", "--concepts", "300", "--out", str(tmp_path), "--figure", str(tmp_path / "drawn.png")]
     done = CliRunner().invoke(scale.app, words, catch_exceptions=False)
-    assert done.exit_code == 0 and "not measured" in done.output, done.output
+    assert done.exit_code == 0 and "[2/2] learn from responses" in done.output and "power" in done.output, done.output
     found = json.loads((tmp_path / "graph_scale.json").read_text())["measured"]
-    assert [(m["step"], m["concepts"]) for m in found] == [("evidence", 150)] and found[0]["pairs"] > 1000 and found[0]["peak_mb"] > 20
+    assert [(m["step"], m["concepts"]) for m in found] == [("learn from responses", 150), ("learn from responses", 300)]
+    assert all(m["pairs"] > 1000 and m["edges"] > 50 and m["peak_mb"] > 20 for m in found)
     assert (tmp_path / "drawn.png").stat().st_size > 1000
 
 
+def test_help_shows_what_a_reader_calls_and_no_inner_step():
+    told = CliRunner().invoke(scale.app, ["--help"]).output
+    assert " run " in told and " graph " in told and "graph-step" not in told
+
+
 def test_claims_are_made_acyclic():
-    done = CliRunner().invoke(scale.app, ["graph-step", "cycles", "300"], catch_exceptions=False)
+    done = CliRunner().invoke(scale.app, ["graph-step", "make claims acyclic", "300"], catch_exceptions=False)
     told = json.loads(done.output)
     assert told["concepts"] == 300 and told["edges"] > 700 and 0 < told["dropped"] < 30
 

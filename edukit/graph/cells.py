@@ -1,7 +1,8 @@
 """Responses folded into one cell per learner and concept: what every pairwise statistic counts.
 
 A log may be a table or come in batches of whole learners (:class:`edukit.protocols.LearnerBatches`); it is packed into 20 bytes a response
-and worked on piece by piece, in the same order either way, so that the numbers are the same however the rows came.
+and worked on piece by piece, in the same order either way, so that the numbers are the same however the rows came. What grows with the square of
+the number of concepts is held sparse.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from edukit.graph.abilities import abilities
 from edukit.protocols import LearnerBatches
 from edukit.schema import DataError, has_order
 
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 PASSED = 0.5  # a learner passed a concept if at least this share of their marks on its items
+MOST = 5_000  # concepts of which a dense matrix of all by all is made
 BLOCK = 4096  # learners held as dense matrices at once
+HELD = 1 << 24  # and numbers in one of these matrices
 PIECE = 1 << 20  # responses worked on at once
-CHUNK = 1 << 15  # responses of one step of arithmetic: their numbers stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +41,8 @@ class Cells:
     residual, variance : (N,) float32, sum over the responses of (correct - expected) and of its variance, where expected comes from a one-parameter
         logistic model in which the learner's ability was taken without the cell's own responses.
     position : (N,) the learner's first response on the concept; None where the order is unknown.
-    steps : (C, C) how often a response on the row's concept was followed by one on the column's; None where the order is unknown.
-    shared : (C, C) whether two concepts are tagged on one item (then the same response counts for both).
+    followed : (C, C) sparse, how often a response on the row's concept was followed by one on the column's; None where the order is unknown.
+    tagged_together : (C, C) sparse, number of items on which two concepts are tagged (then the same response counts for both).
     """
 
     concept_ids: list[str]
@@ -50,13 +53,29 @@ class Cells:
     residual: np.ndarray
     variance: np.ndarray
     position: np.ndarray | None
-    steps: np.ndarray | None
-    shared: np.ndarray
+    followed: sparse.csr_array | None
+    tagged_together: sparse.csr_array
+
+    @property
+    def steps(self) -> np.ndarray | None:
+        """``followed`` as a dense matrix; DataError beyond 5,000 concepts."""
+        return None if self.followed is None else dense(self.followed)
+
+    @property
+    def shared(self) -> np.ndarray:
+        """(C, C) whether two concepts are tagged on one item, dense; DataError beyond 5,000 concepts."""
+        return dense(self.tagged_together) > 0
+
+    def totals(self) -> tuple[np.ndarray, np.ndarray]:
+        """(C,) learners who met each concept, and the sum of their marks."""
+        size = len(self.concept_ids)
+        return np.bincount(self.concept, minlength=size).astype(float), np.bincount(self.concept, self.correct, size)
 
     def blocks(self) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """Dense (learners of the block, C) float32 matrices: attempted, passed, correct, residual, variance, position (NaN = not met)."""
-        for first in range(0, self.learners, BLOCK):
-            last = min(first + BLOCK, self.learners)
+        step = max(min(BLOCK, HELD // len(self.concept_ids)), 1)
+        for first in range(0, self.learners, step):
+            last = min(first + step, self.learners)
             rows = slice(*np.searchsorted(self.learner, [first, last]))
             at = (self.learner[rows] - first, self.concept[rows])
             kinds = {"attempted": np.ones(len(at[0])), "passed": self.correct[rows] >= PASSED, "correct": self.correct[rows],
@@ -69,50 +88,6 @@ class Cells:
                 dense["position"] = np.full((last - first, len(self.concept_ids)), np.nan, np.float32)
                 dense["position"][at] = self.position[rows]
             yield slice(first, last), dense
-
-
-def abilities(learner: np.ndarray, item: np.ndarray, correct: np.ndarray, rounds: int = 100) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ability of each learner and easiness of each item (logits) under the one-parameter logistic model, by penalised Newton steps.
-
-    Parameters
-    ----------
-    learner, item : (N,) integer codes. correct : (N,) in [0, 1].
-
-    Returns
-    -------
-    ability : (B,), prior N(0, v) where v is estimated from the responses (without it, answers at random would look as if some learners were
-        abler, and everything predicted from other answers would be off). easiness : (I,), prior N(0, 100).
-    information : (B,) curvature at the solution, the prior's included.
-
-    References
-    ----------
-    Rasch (1960), Probabilistic models for some intelligence and attainment tests. Dempster, Laird & Rubin (1977), JRSS B 39 (for v).
-    """
-    ability, easiness = np.zeros(int(learner.max()) + 1), np.zeros(int(item.max()) + 1)
-    information, variance = np.ones_like(ability), 1.0
-    for _ in range(rounds):
-        largest = 0.0
-        for code, other, prior in ((learner, item, 1 / variance), (item, learner, 0.01)):
-            own, theirs = (ability, easiness) if code is learner else (easiness, ability)
-            curvature, slope = np.full(len(own), prior), -prior * own
-            for first in range(0, len(code), CHUNK):
-                rows = slice(first, first + CHUNK)
-                mine = code[rows].astype(np.intp)
-                low, high = int(mine.min()), int(mine.max()) + 1  # of sorted learners, a chunk has few
-                mine -= low
-                expected = 1 / (1 + np.exp(-(own[low:high][mine] + theirs[other[rows]])))
-                curvature[low:high] += np.bincount(mine, expected * (1 - expected), high - low)
-                slope[low:high] += np.bincount(mine, correct[rows] - expected, high - low)
-            step = np.clip(slope / curvature, -2, 2)
-            own += step
-            largest = max(largest, float(np.abs(step).max()))
-            if code is learner:
-                information = curvature
-                spread = max(float(np.mean(ability**2 + 1 / information)), 1e-3)
-                largest, variance = max(largest, abs(spread - variance)), spread
-        if largest < 1e-3:
-            break
-    return ability, easiness, information
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,10 +158,28 @@ def first_attempts(log: pd.DataFrame) -> pd.DataFrame:
     return log[log["attempt"].isna() | (log["attempt"] == 1)] if "attempt" in log else log
 
 
-def shared_items(q_matrix: pd.DataFrame, concept_ids: list[str]) -> np.ndarray:
-    """(C, C) whether two concepts are tagged on one item, so that one response counts for both."""
+def few_enough(size: int, column: str = "q_matrix.concept_id", instead: str = "graph=evidence") -> None:
+    """Raise DataError where ``size`` concepts are too many for a dense matrix of all by all; ``instead`` needs none."""
+    if size > MOST:
+        raise DataError(f"{column} may name at most {MOST:,} concepts where a matrix of concepts by concepts is held; found {size:,}. "
+                        f"Choose {instead}, which needs none, or hand in one area at a time.")
+
+
+def dense(matrix: sparse.csr_array) -> np.ndarray:
+    """A (C, C) sparse matrix as a dense one; DataError beyond 5,000 concepts."""
+    few_enough(matrix.shape[0])
+    return matrix.toarray()
+
+
+def _together(q_matrix: pd.DataFrame, concept_ids: list[str]) -> sparse.csr_array:
     tags = _tags(q_matrix, pd.Index(q_matrix["item_id"].unique()), concept_ids)
-    return (tags.T @ tags).toarray() > 0
+    return tags.T.tocsr() @ tags
+
+
+def shared_items(q_matrix: pd.DataFrame, concept_ids: list[str]) -> np.ndarray:
+    """(C, C) whether two concepts are tagged on one item, so that one response counts for both; DataError beyond 5,000 concepts."""
+    few_enough(len(concept_ids))
+    return dense(_together(q_matrix, concept_ids)) > 0
 
 
 def _tags(q_matrix: pd.DataFrame, item_ids: pd.Index, concept_ids: list[str]) -> sparse.csr_array:
@@ -218,7 +211,7 @@ def fold(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) ->
     concept_ids = sorted(q_matrix["concept_id"].unique())
     tagged = _tags(q_matrix, rows.item_ids, concept_ids)
     ability, easiness, information = abilities(rows.learner, rows.item, rows.correct)
-    steps = np.zeros((len(concept_ids),) * 2) if rows.rank is not None else None
+    followed = sparse.csr_array((len(concept_ids),) * 2) if rows.rank is not None else None
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("learner", "concept", "correct", "residual", "variance", "position")}
     for piece in rows.pieces():
         learner, item, correct = rows.learner[piece], rows.item[piece], rows.correct[piece]
@@ -234,14 +227,14 @@ def fold(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) ->
         found["correct"].append(np.bincount(at, correct[row], len(cell)) / np.bincount(at, minlength=len(cell)))
         found["residual"].append(np.bincount(at, correct[row] - without, len(cell)).astype(np.float32))
         found["variance"].append(np.bincount(at, without * (1 - without), len(cell)).astype(np.float32))
-        if rows.rank is not None:
+        if rows.rank is not None and followed is not None:
             position = np.full(len(cell), np.iinfo(np.int32).max, np.int32)
             np.minimum.at(position, at, rows.rank[piece][row])
             found["position"].append(position)
             on = np.flatnonzero(learner[1:] == learner[:-1])
-            steps += (tagged.T @ sparse.csr_array((np.ones(len(on)), (item[on], item[on + 1])), shape=(len(rows.item_ids),) * 2) @ tagged).toarray()
+            followed = followed + tagged.T @ sparse.csr_array((np.ones(len(on)), (item[on], item[on + 1])), shape=(len(rows.item_ids),) * 2) @ tagged
     together = {name: np.concatenate(found.pop(name)) for name in list(found) if found[name]}
-    return Cells(concept_ids, rows.learners, **{"position": None, **together}, steps=steps, shared=shared_items(q_matrix, concept_ids))
+    return Cells(concept_ids, rows.learners, **{"position": None, **together}, followed=followed, tagged_together=_together(q_matrix, concept_ids))
 
 
 def per_concept(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,8 @@ PAIR = ["concept_id", "requires_id"]
 REFERENCE = {"trial_p": 0.0, "trial_k": 0.0, "gain_p": 0.25, "gain_k": 0.25}  # no effect, or what guessing among four options gives
 Z = 1.96  # half the width of a 95 % interval, in standard errors
 FEWEST, FEWEST_ABOVE = 8, 4  # pairs in all, and with an interval above the reference (and without); below, nothing is computed
+LEARNERS = 10  # behind an effect; below, it says more of the few than of the lesson
+DEALT = 9_999  # times that scores are dealt out anew: with fewer, no p-value of some hundred comparisons could pass Holm's procedure
 
 
 def standard_error(effect: np.ndarray, treated: np.ndarray, control: np.ndarray | None) -> np.ndarray:
@@ -49,12 +51,13 @@ def standard_error(effect: np.ndarray, treated: np.ndarray, control: np.ndarray 
     return np.sqrt(first * (1 - first) / treated + second * (1 - second) / control)
 
 
-def measured(effects: pd.DataFrame, kind: str) -> pd.DataFrame:
+def measured(effects: pd.DataFrame, kind: str, learners: int = LEARNERS) -> pd.DataFrame:
     """One row per lesson and question: the effects of a kind, repeats (other years, other controls) pooled by their precision.
 
     Parameters
     ----------
     effects : table ``effects``. kind : one of :data:`REFERENCE`.
+    learners : a pair with fewer learners behind it, repeats counted together, is left out.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def measured(effects: pd.DataFrame, kind: str) -> pd.DataFrame:
     Raises
     ------
     DataError
-        Where no such effect was measured.
+        Where no such effect was measured on enough learners.
     """
     rows = effects[(effects["kind"] == kind) & effects["effect"].notna()] if kind in REFERENCE else effects.iloc[:0]
     if not len(rows):
@@ -73,7 +76,10 @@ def measured(effects: pd.DataFrame, kind: str) -> pd.DataFrame:
     treated = rows["n_treated"].to_numpy(float)
     error = standard_error(rows["effect"].to_numpy(float), treated, control)
     rows = rows[PAIR].assign(weight=error**-2.0, part=rows["effect"] * error**-2.0, n=treated + (0 if control is None else control))
-    pooled = rows.groupby(PAIR, sort=True)[["weight", "part", "n"]].sum().reset_index()
+    pooled = rows.groupby(PAIR, sort=True)[["weight", "part", "n"]].sum().query("n >= @learners").reset_index()
+    if not len(pooled):
+        raise DataError(f"effects of kind {kind} must rest on at least {learners} learners for some pair; found {len(rows)} rows, none of a pair with so "
+                        "many. Choose another kind.")
     effect, spread = pooled["part"] / pooled["weight"], pooled["weight"] ** -0.5
     low = effect - Z * spread
     return pooled[PAIR].assign(effect=effect, error=spread, low=low, high=effect + Z * spread, n=pooled["n"].astype("int64"), above=low > REFERENCE[kind])
@@ -137,6 +143,13 @@ def _concept_weights(pairs: pd.DataFrame, draws: int, rng: np.random.Generator) 
     return (times[:, child] * times[:, parent]).astype(float)
 
 
+def auc_of_ranks(above: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """(D,) AUC of each row of (D, N) midranks, from their sum (Mann & Whitney 1947, Annals of Mathematical Statistics 18)."""
+    n = above.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (rank[:, above].sum(axis=1) - n * (n + 1) / 2) / (n * (len(above) - n))
+
+
 def _chance(found: float, dealt: np.ndarray) -> float:
     """Two-sided p-value: how often the statistic of scores dealt out anew is as far from its mean as the observed one."""
     centre = float(dealt.mean())
@@ -153,8 +166,8 @@ def agreement(effects: pd.DataFrame, kind: str, scores: pd.Series, reverse: pd.S
     scores, reverse : of each row of ``effects``, aligned to its index: score of ``requires_id`` being required by ``concept_id``, and of the
         other order; NaN = abstained, left out.
     model, channel : written into the records.
-    draws, seed : of the intervals (concepts drawn again) and of the p-values (scores dealt out to the pairs anew; pairs share concepts, so that
-        these are if anything too small, and :func:`verdicts` asks for both).
+    draws : of the intervals (concepts drawn again). seed : of these and of the p-values (scores dealt out to the pairs anew, :data:`DEALT` times;
+        pairs share concepts, so that these are if anything too small, and :func:`verdicts` asks for both).
 
     Returns
     -------
@@ -165,8 +178,8 @@ def agreement(effects: pd.DataFrame, kind: str, scores: pd.Series, reverse: pd.S
         * ``rank_correlation``: Spearman, score with effect, and ``rank_correlation_p``;
         * ``rank_correlation_weighted``: the same, each pair counting as its precision (1 / squared standard error);
         * ``auc``: pairs whose interval lies above the reference (``n`` counts them) above the others, and ``auc_p``; absent with fewer than 4 of either;
-        * ``direction``: share of pairs scored higher in the order that was taught than in the other (ties half), ``group`` ``above`` or ``other``.
-          A platform teaches first what it holds to be required, so that only the difference of the two groups says something.
+        * ``direction``: share of pairs scored higher in the order that was taught than in the other (ties half), ``group`` ``above`` or ``other``;
+          absent with fewer than 4. A platform teaches first what it holds to be required, so that only the difference of the two groups says something.
     """
     told = scores.notna().to_numpy()
     where = {"model": model, "channel": channel, "split": kind}
@@ -180,10 +193,10 @@ def agreement(effects: pd.DataFrame, kind: str, scores: pd.Series, reverse: pd.S
     above, precise = pairs["above"].to_numpy(bool), pairs["error"].to_numpy(float) ** -2.0
     rank, effect, ones = rankdata(score), rankdata(pairs["effect"]), np.ones(len(pairs))
     drawn = _concept_weights(pairs, draws, rng)
-    dealt = rng.permuted(np.tile(rank, (draws, 1)), axis=1)
+    dealt = rng.permuted(np.tile(rank, (DEALT, 1)), axis=1)
     found = {"rank_correlation": (_together(rank, effect, ones), _together(rank, effect, drawn), _together(dealt, effect, ones)),
              "rank_correlation_weighted": (_together(rank, effect, precise), _together(rank, effect, drawn * precise), None),
-             "auc": (auc(above, rank), [auc(above, rank, w) for w in drawn], np.array([auc(above, r) for r in dealt]))}
+             "auc": (auc(above, rank), [auc(above, rank, w) for w in drawn], auc_of_ranks(above, dealt))}
     for name, (value, again, chance) in found.items():
         n = int(above.sum()) if name == "auc" else len(pairs)
         if np.isfinite(value) and (name != "auc" or FEWEST_ABOVE <= n <= len(pairs) - FEWEST_ABOVE):
@@ -193,7 +206,7 @@ def agreement(effects: pd.DataFrame, kind: str, scores: pd.Series, reverse: pd.S
     way = np.sign(score - other) / 2 + 0.5
     for group, rows in (("above", above), ("other", ~above)):
         rows = rows & np.isfinite(way)
-        if rows.any():
+        if rows.sum() >= FEWEST_ABOVE:
             shares = [float(np.average(way[rows], weights=w[rows])) if w[rows].any() else np.nan for w in drawn]
             records.append(record("direction", float(way[rows].mean()), int(rows.sum()), *_interval(shares), group=group, **where))
     return records

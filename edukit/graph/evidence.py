@@ -14,6 +14,8 @@ import pandas as pd
 
 from edukit.graph.cells import Cells, fold
 from edukit.graph.concept_graph import ConceptGraph
+from edukit.graph.growing_order import GrowingOrder
+from edukit.graph.pair_counts import Factors, pair_sums, resampled_sums
 from edukit.protocols import LearnerBatches, NotFittedError, Tables
 from edukit.schema import DataError
 from edukit.validation import validate
@@ -24,69 +26,6 @@ CHANNELS = {
     "exposure_conditional": "exposure", "exposure_lift": "exposure", "parent_first": "order", "transition": "order",
 }
 _PAIR = ["concept_id", "requires_id"]
-Sums = dict[str, np.ndarray]
-
-
-def _pair_sums(cells: Cells) -> Sums:
-    """(C, C) sums over learners, [concept, candidate prerequisite]; a few matrix products per block of learners."""
-    size = len(cells.concept_ids)
-    sums: Sums = {}
-
-    def add(name: str, value: np.ndarray) -> None:
-        sums[name] = sums[name] + value if name in sums else value.astype(np.float64)
-
-    for _, x in cells.blocks():
-        failed = x["attempted"] - x["passed"]
-        add("n", x["attempted"].T @ x["attempted"])
-        add("both", x["passed"].T @ x["passed"])
-        add("child_only", x["passed"].T @ failed)
-        add("neither", failed.T @ failed)
-        add("up", x["passed"].T @ x["residual"])
-        add("up_variance", x["passed"].T @ x["variance"])
-        add("down", -(x["residual"].T @ failed))
-        add("down_variance", x["variance"].T @ failed)
-        for name, kind in (("met", "attempted"), ("marks", "correct")):
-            total = x[kind].sum(axis=0, dtype=np.float64)
-            add(f"child_{name}", np.broadcast_to(total[:, None], (size, size)))
-            add(f"parent_{name}", np.broadcast_to(total[None, :], (size, size)))
-        if "position" in x:
-            first = np.zeros((size, size), np.float32)
-            for child in range(size):
-                own = x["position"][:, child]
-                met = ~np.isnan(own)
-                later = own[met, None] - x["position"][met]
-                first[child] = (later > 0).sum(axis=0) + 0.5 * (later == 0).sum(axis=0)
-            add("first", first)
-    sums["learners"] = np.asarray(float(cells.learners))
-    return sums
-
-
-def _resampled_sums(cells: Cells, child: np.ndarray, parent: np.ndarray, weights: np.ndarray) -> Sums:
-    """(draws, pairs) sums under learner weights (draws, B): the same counts as :func:`_pair_sums`, for the given pairs only."""
-    sums: Sums = {}
-    for rows, x in cells.blocks():
-        failed = x["attempted"] - x["passed"]
-        w = weights[:, rows]
-
-        def add(name: str, value: np.ndarray, w: np.ndarray = w) -> None:
-            sums[name] = sums.get(name, 0) + w @ value
-
-        add("n", x["attempted"][:, child] * x["attempted"][:, parent])
-        add("both", x["passed"][:, child] * x["passed"][:, parent])
-        add("child_only", x["passed"][:, child] * failed[:, parent])
-        add("neither", failed[:, child] * failed[:, parent])
-        add("up", x["passed"][:, child] * x["residual"][:, parent])
-        add("up_variance", x["passed"][:, child] * x["variance"][:, parent])
-        add("down", -x["residual"][:, child] * failed[:, parent])
-        add("down_variance", x["variance"][:, child] * failed[:, parent])
-        for end, which in (("child", child), ("parent", parent)):
-            add(f"{end}_met", x["attempted"][:, which])
-            add(f"{end}_marks", x["correct"][:, which])
-        if "position" in x:
-            later = x["position"][:, child] - x["position"][:, parent]
-            add("first", (later > 0) + np.float32(0.5) * (later == 0))
-    sums["learners"] = weights.sum(axis=1, keepdims=True)
-    return sums
 
 
 def _statistics(s: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -104,26 +43,21 @@ def _statistics(s: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             "exposure_conditional": s["n"] / s["child_met"],
             "exposure_lift": s["n"] / s["child_met"] - s["parent_met"] / s["learners"],
         }
-        return found | ({"parent_first": s["first"] / s["n"]} if "first" in s else {})
+        found |= {"parent_first": s["first"] / s["n"]} if "first" in s else {}
+        return found | ({"transition": s["transition"]} if "transition" in s else {})
 
 
 def _wide(cells: Cells, min_common: int) -> pd.DataFrame:
-    sums = _pair_sums(cells)
-    statistics = _statistics(sums)
-    if cells.steps is not None:
-        away = np.where(np.eye(len(cells.steps), dtype=bool), 0, cells.steps)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            statistics["transition"] = (away / away.sum(axis=1, keepdims=True)).T
-    enough = sums["n"] >= max(min_common, 1)
-    np.fill_diagonal(enough, False)
-    child, parent = np.nonzero(enough)
     ids = np.array(cells.concept_ids, object)
-    wide = pd.DataFrame({"concept_id": pd.Series(ids[child], dtype="str"), "requires_id": pd.Series(ids[parent], dtype="str"),
-                         "n": sums["n"][enough].astype("int64")})
-    linked = cells.shared[enough]
-    for name, values in statistics.items():
-        wide[name] = np.where(linked & (CHANNELS[name] == "responses"), np.nan, values[enough]).astype("float64")
-    return wide
+    parts: dict[str, list[np.ndarray]] = {}
+    for child, parent, shared, sums in pair_sums(cells, min_common):
+        found = {**dict(zip(_PAIR, (child, parent), strict=True)), "n": sums["n"].astype("int64")}
+        for name, values in _statistics(sums).items():
+            found[name] = np.where(shared & (CHANNELS[name] == "responses"), np.nan, values)
+        for name, values in found.items():
+            parts.setdefault(name, []).append(values)
+    wide = {name: np.concatenate(parts.pop(name)) for name in list(parts)}
+    return pd.DataFrame({**wide, **{end: pd.Series(ids[wide[end]], dtype="str") for end in _PAIR}})
 
 
 def pairwise(interactions: pd.DataFrame | LearnerBatches, q_matrix: pd.DataFrame, min_common: int = 20) -> pd.DataFrame:
@@ -204,10 +138,11 @@ def resample(cells: Cells, pairs: pd.DataFrame, statistics: Sequence[str], draws
                         f"in {len(lost):,} of {len(pairs):,} rows.")
     each = np.full(cells.learners, 1 / cells.learners)
     weights = np.random.default_rng(seed).multinomial(cells.learners, each, size=draws).astype(np.float32)
+    factors = Factors(cells)
     parts: list[dict[str, np.ndarray]] = []
     for first in range(0, max(len(pairs), 1), 500):
         part = slice(first, first + 500)
-        found = _statistics(_resampled_sums(cells, child[part], parent[part], weights))
+        found = _statistics(resampled_sums(factors, child[part], parent[part], weights))
         refused = [name for name in statistics if name not in found]
         if refused:
             raise DataError(f"statistics must be among {', '.join(found)} here; found {', '.join(refused)} "
@@ -297,16 +232,13 @@ class Evidence:
         scored = self.scores().dropna(subset="score").sort_values(["score", *_PAIR], ascending=[False, True, True], kind="stable")
         most = round(self.edges_per_concept * scored["concept_id"].nunique())
         scored = scored[scored["score"] > (0.5 if self.statistic == "parent_first" else 0.0)]
-        place = {concept: k for k, concept in enumerate(self._cells.concept_ids)}
-        reaches = np.eye(len(place), dtype=bool)  # [a, b]: b can be reached from a along arrows prerequisite -> concept
+        order = GrowingOrder()
         rows: list[int] = []
-        for row, (concept, requires) in enumerate(zip(scored["concept_id"].map(place), scored["requires_id"].map(place), strict=True)):
+        for row, (concept, requires) in enumerate(zip(scored["concept_id"], scored["requires_id"], strict=True)):
             if len(rows) == most:
                 break
-            if not reaches[concept, requires]:
+            if order.add(requires, concept):
                 rows.append(row)
-                if not reaches[requires, concept]:
-                    reaches[np.ix_(np.flatnonzero(reaches[:, requires]), np.flatnonzero(reaches[concept]))] = True
         kept = scored.iloc[rows]
         edges = None
         if len(kept):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
+from edukit.graph.cells import few_enough
 from edukit.graph.concept_graph import ConceptGraph, named
 from edukit.graph.pair_features import PAIR, PairFeatures
 from edukit.graph.pair_models import Logistic, acyclic, training_labels
@@ -121,6 +122,7 @@ class DegreeLogistic(Floor):
 
         self._place = {c: k for k, c in enumerate(sorted({*rows["concept_id"], *rows["requires_id"]}))}
         size = len(self._place) + 1  # the last is every concept without a training pair
+        few_enough(size, "labels", "graph=name_logistic")
         self._edges = np.zeros((size, size), np.float32)
         a, b = _codes(rows, self._place)
         positive = rows["label"].to_numpy() == 1

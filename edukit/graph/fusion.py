@@ -24,6 +24,32 @@ CIRCULAR = ("exposure is circular where a platform leads learners along an exper
 FURTHEST = 8.0  # log odds that one channel may say at most
 
 
+def in_words(told: pd.DataFrame) -> pd.Series:
+    """What each channel says of some pairs, as the graph file keeps it.
+
+    Parameters
+    ----------
+    told : of :meth:`Fusion.by_channel`; columns that are no channel and not ``prior`` are not read.
+
+    Returns
+    -------
+    Series
+        Sentences, aligned to the index: the log odds that each channel adds, the strongest first, and those before any of them.
+
+    Examples
+    --------
+    >>> in_words(pd.DataFrame({"text": [0.5], "exposure": [2.0], "responses": [np.nan], "prior": [-1.0]}))[0]
+    'log odds -1.0 before, exposure +2.0, text +0.5, responses silent'
+    """
+    channels = [c for c in CHANNELS if c in told]
+
+    def sentence(row: pd.Series) -> str:
+        order = sorted(channels, key=lambda c: -abs(row[c]) if np.isfinite(row[c]) else 1.0)
+        return ", ".join([f"log odds {row['prior']:+.1f} before", *(f"{c} {row[c]:+.1f}" if np.isfinite(row[c]) else f"{c} silent" for c in order)])
+
+    return pd.Series([sentence(row) for _, row in told.iterrows()], index=told.index, dtype="str")
+
+
 def _logit(p: np.ndarray) -> np.ndarray:
     return np.clip(np.log(np.maximum(p, 1e-12)) - np.log(np.maximum(1 - p, 1e-12)), -30, 30)
 
@@ -207,9 +233,13 @@ class Fusion:
         return self.combine(self.raw(pairs))["probability"].rename("score").astype("float64")
 
     def graph(self) -> ConceptGraph:
-        """Pairs at least as probable as ``threshold``, of two directions the likelier, less the least that closes a cycle."""
+        """Pairs at least as probable as ``threshold``, of two directions the likelier, less the least that closes a cycle.
+
+        ``rationale`` says what each channel added.
+        """
         sources = self._fitted()
         pairs = sources.candidates(self.most_candidates)
         scored = pairs.assign(score=self.predict(pairs)).dropna(subset="score")
         found = acyclic(sources.concepts, scored, self.threshold, "Fusion").prerequisites
-        return ConceptGraph.from_tables(sources.concepts, found.assign(channel="fusion"), sources.q_matrix)
+        found = found.assign(channel="fusion", rationale=in_words(self.by_channel(found)) if len(found) else None)
+        return ConceptGraph.from_tables(sources.concepts, found, sources.q_matrix)

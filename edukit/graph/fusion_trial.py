@@ -22,6 +22,7 @@ from edukit.protocols import Tables
 from edukit.schema import DataError
 
 EXCHANGED = "responses (marks exchanged)"
+ADDED = "log odds of "  # a channel: what it adds where all are on; ``prior``: before any
 
 
 def combinations(channels: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -58,7 +59,7 @@ def labelled(sources: Sources, expert: pd.DataFrame, min_common: int) -> pd.Data
 
 def score_by_topic(model: Callable[[], Fusion], sources: Sources, pairs: pd.DataFrame, sets: dict[str, tuple[str, ...]], folds: int,
                    seed: int) -> pd.DataFrame:
-    """Probability of every pair under each set of channels, by the rule above.
+    """Probability of every pair under each set of channels, by the rule above, and what each channel of the first set adds to its log odds there.
 
     All parts share the mean of their priors: the prior of one part says how many of the labels were held out there, and would rank the parts by it.
 
@@ -77,6 +78,8 @@ def score_by_topic(model: Callable[[], Fusion], sources: Sources, pairs: pd.Data
     ends = np.column_stack([pairs[column].map(of).to_numpy(int) for column in PAIR])
     taught = ~pairs["implied"].to_numpy(bool)
     found, priors = {name: np.full(len(pairs), np.nan) for name in sets}, {name: [] for name in sets}
+    whole = next(iter(sets))
+    added = {channel: np.full(len(pairs), np.nan) for channel in sets[whole]}
     for one, other in combinations_with_replacement(range(folds), 2):
         asked = (np.sort(ends, axis=1) == (one, other)).all(axis=1)
         rows = pairs[taught & ~np.isin(ends, (one, other)).any(axis=1)]
@@ -94,7 +97,22 @@ def score_by_topic(model: Callable[[], Fusion], sources: Sources, pairs: pd.Data
                 said = part.combine(raw)
                 priors[name].append(part.prior)
                 found[name][asked] = said[list(part.channels)].sum(axis=1).where(said["probability"].notna())
-    return pairs.assign(seed=seed, **{name: 1 / (1 + np.exp(-(odds + np.mean(priors[name] or [0.0])))) for name, odds in found.items()})
+                for channel in part.channels if name == whole else ():
+                    added[channel][asked] = said[channel]
+    prior = {name: float(np.mean(known or [0.0])) for name, known in priors.items()}
+    return pairs.assign(seed=seed, **{name: 1 / (1 + np.exp(-(odds + prior[name]))) for name, odds in found.items()},
+                        **{ADDED + name: values for name, values in added.items()}, **{f"{ADDED}prior": prior[whole]})
+
+
+def by_channel(scored: pd.DataFrame) -> pd.DataFrame:
+    """Per pair of a trial with all channels ``n``, ``probability``, and as :meth:`Fusion.by_channel` the log odds of each channel and ``prior``.
+
+    Means over seeds. A channel is NaN where it had nothing to go on in any seed; pairs of which no channel says anything are left out.
+    """
+    added = {column: column.removeprefix(ADDED) for column in scored if column.startswith(ADDED)}
+    whole = "+".join(name for name in added.values() if name != "prior")
+    kept = scored.dropna(subset=whole)[[*PAIR, "n", whole, *added]]
+    return kept.groupby(PAIR).mean().reset_index().rename(columns={**added, whole: "probability"})
 
 
 def exchanged(tables: Tables, seed: int = 0) -> dict[str, pd.DataFrame]:
@@ -147,7 +165,8 @@ def trial(tables: Tables, channels: Sequence[str] | None = None, folds: int = 5,
     records : as :func:`edukit.graph.judging.judge` makes them, ``channel`` naming the set of channels; ``all_pairs`` ties pairs with too few
         common learners at the lowest score; ``ece`` besides. Means over seeds, intervals the mean of those of the seeds. ``responses (marks
         exchanged)``, of the first seed, is what the channel responses scores when only who met what, and how hard items are, is left in the log.
-    scored : one row a pair and seed: ``concept_id, requires_id, n, label, implied, seed`` and a probability per set of channels.
+    scored : one row a pair and seed: ``concept_id, requires_id, n, label, implied, seed``, a probability per set of channels, and the log odds that
+        each channel adds where all are on (:data:`ADDED` and its name; :func:`by_channel` reads them).
 
     Raises
     ------

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv, HeteroConv
 
+from edukit.graph.free_edges import course_edges, linked, nearest, together
 from edukit.graph.pair_features import PairFeatures
 from edukit.graph.pair_models import Components
 from edukit.schema import DataError
@@ -31,46 +32,6 @@ class Messages(NamedTuple):
 
     index: dict[Edge, Tensor]
     weight: dict[Edge, Tensor]
-
-
-def nearest(vectors: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each row with the ``most`` rows closest to it: its position, theirs, and the cosine; never more than a block of all pairs at once."""
-    size, near = len(vectors), min(most, len(vectors) - 1)
-    if near < 1:
-        return np.zeros(0, int), np.zeros(0, int), np.zeros(0)
-    found, cosine = [], []
-    for first in range(0, size, 1024):
-        alike = vectors[first:first + 1024] @ vectors.T
-        alike[np.arange(len(alike)), np.arange(first, first + len(alike))] = -np.inf
-        rows = np.argpartition(-alike, near - 1, axis=1)[:, :near]
-        found.append(rows)
-        cosine.append(np.take_along_axis(alike, rows, axis=1))
-    return np.repeat(np.arange(size), near), np.concatenate(found).ravel(), np.concatenate(cosine).ravel()
-
-
-def together(features: PairFeatures, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each concept with the ``most`` concepts that courses name beside it most often: its position, theirs, share of shared courses."""
-    from scipy import sparse
-
-    named = sparse.csr_array((features.mentions == 1).astype(np.float32))
-    shared = (named @ named.T).tocoo()
-    count = np.maximum(np.asarray(named.sum(axis=1)).ravel(), 1)
-    one, other = shared.coords
-    share = shared.data / np.sqrt(count[one] * count[other])
-    order = np.lexsort((other, -share, one))
-    order = order[one[order] != other[order]]
-    rank = np.arange(len(order)) - np.searchsorted(one[order], one[order])
-    kept = order[rank < most]
-    return one[kept], other[kept], share[kept]
-
-
-def course_edges(features: PairFeatures) -> np.ndarray:
-    """(2, E) positions of a course and of one that it requires; none without courses."""
-    if features.documents is None or features.document_links is None:
-        return np.zeros((2, 0), int)
-    place = {d: k for k, d in enumerate(features.documents["document_id"])}
-    ends = np.stack([features.document_links[c].map(place).to_numpy(float) for c in ("document_id", "requires_id")])
-    return np.unique(ends[:, ~np.isnan(ends).any(axis=0)].astype(int), axis=1)
 
 
 def network_data(features: PairFeatures, components: int, neighbours: int, edges: tuple[str, ...]) -> HeteroData:
@@ -107,9 +68,8 @@ def network_data(features: PairFeatures, components: int, neighbours: int, edges
     if "together" in edges:
         one, other, share = together(features, neighbours)
         add(TOGETHER, other, one, share)
-    if "links" in edges and features.columns is not None and "links_concept_to_requires" in features.columns:
-        linked = features.columns[features.columns["links_concept_to_requires"] > 0]
-        one, other = features.positions(linked)
+    if "links" in edges:
+        one, other = linked(features)
         add(LINKED[0], other, one, np.ones(len(one)))
         add(LINKED[1], one, other, np.ones(len(one)))
     if "courses" in edges:
@@ -190,16 +150,20 @@ class Decoder(nn.Module):
             both = both + self.numbers(numbers)
         return self.read(both).squeeze(-1)
 
-    def forward(self, h: Tensor, ends: Tensor, numbers: Tensor | None, turned: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Log of p(a requires b), and of 1 - p, for (2, N) pairs of rows of ``h``; ``turned`` are the numbers of the pairs (b, a)."""
+    def both(self, h: Tensor, ends: Tensor, numbers: Tensor | None, turned: Tensor | None) -> Tensor:
+        """(3, N) u(a, b), u(b, a) and 0, for (2, N) pairs of rows of ``h``; ``turned`` are the numbers of the pairs (b, a)."""
         width = h.shape[1]  # each concept is read once as the first and once as the second, not once a pair
         first = nn.functional.linear(h, self.ends.weight[:, :width], self.ends.bias)
         second = nn.functional.linear(h, self.ends.weight[:, width:])
         one = self.lean(first[ends[0]], second[ends[1]], numbers).double()
         other = self.lean(first[ends[1]], second[ends[0]], turned).double()
-        neither = torch.zeros_like(one)
-        total = torch.logsumexp(torch.stack([one, other, neither]), dim=0)
-        return one - total, torch.logaddexp(other, neither) - total
+        return torch.stack([one, other, torch.zeros_like(one)])
+
+    def forward(self, h: Tensor, ends: Tensor, numbers: Tensor | None, turned: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Log of p(a requires b), and of 1 - p."""
+        said = self.both(h, ends, numbers, turned)
+        total = torch.logsumexp(said, dim=0)
+        return said[0] - total, torch.logsumexp(said[1:], dim=0) - total
 
 
 class PairNetwork(nn.Module):
@@ -227,8 +191,8 @@ class PairNetwork(nn.Module):
 
     @torch.no_grad()
     def probability(self, h: Tensor, ends: Tensor, numbers: Tensor | None, turned: Tensor | None) -> np.ndarray:
-        """(N,) p of pairs of rows of ``h``."""
-        return self(h, ends, numbers, turned)[0].exp().numpy()
+        """(N, 2) p(a requires b) and p(b requires a) of pairs of rows of ``h``."""
+        return torch.softmax(self.decoder.both(h, ends, numbers, turned), dim=0)[:2].T.numpy()
 
 
 class SymmetricEncoder(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from edukit.graph.cells import few_enough
 from edukit.metrics import record
 from edukit.schema import DataError
 
@@ -104,6 +105,7 @@ def judge(scores: pd.DataFrame, expert: pd.DataFrame, topics: pd.Series | None =
         raise DataError("expert must hold at least one edge between two concepts; found none. Scores cannot be judged without one.")
     concepts = pd.Index(sorted({*edges["concept_id"], *edges["requires_id"]}))
     size = len(concepts)
+    few_enough(size, "expert", "the edges of fewer concepts")
     label, score, common = np.zeros((size, size), bool), np.full((size, size), np.nan), np.zeros((size, size))
     label[concepts.get_indexer(edges["concept_id"]), concepts.get_indexer(edges["requires_id"])] = True
     child, parent = concepts.get_indexer(scores["concept_id"]), concepts.get_indexer(scores["requires_id"])

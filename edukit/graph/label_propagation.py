@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from edukit.graph.hetero_network import nearest
+from edukit.graph.free_edges import nearest
 from edukit.graph.pair_features import PairFeatures
 
 PRIOR = 0.05  # weight of the mean label beside what is carried

@@ -8,12 +8,12 @@ from typing import ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from edukit.graph.cells import first_attempts, shared_items
-from edukit.graph.concept_graph import ConceptGraph, break_cycles
-from edukit.protocols import LearnerBatches, NotFittedError, Tables
+from edukit.graph.cells import few_enough, first_attempts, shared_items
+from edukit.graph.concept_graph import ConceptGraph
+from edukit.graph.pair_scores import PairScores, fitted, need_log
+from edukit.protocols import LearnerBatches, Tables
 from edukit.schema import DataError
 
-_PAIR = ["concept_id", "requires_id"]
 FLOOR = 1e-6
 GUESS_PRIOR, SLIP_PRIOR, LEAK_PRIOR = (2.0, 6.0), (2.0, 12.0), (1.0, 4.0)  # Beta: mean .25, .14, .2
 
@@ -238,7 +238,7 @@ class NoisyAnd:
         self.sweeps = sweeps
         self.chains = chains
         self.seed = seed
-        self._scores: pd.DataFrame | None = None
+        self._found: PairScores | None = None
 
     def fit(self, tables: Tables, labels: pd.DataFrame | None = None) -> Self:
         """Sample from ``interactions`` and ``q_matrix`` (training rows); ``concepts`` adds those never met; ``labels`` are not used.
@@ -248,9 +248,8 @@ class NoisyAnd:
         DataError
             If a table is missing.
         """
-        for name in ("interactions", "q_matrix"):
-            if name not in tables:
-                raise DataError(f"NoisyAnd needs the table {name}; found {', '.join(tables) or 'no table'}.")
+        need_log(self, tables)
+        few_enough(tables["q_matrix"]["concept_id"].nunique())
         marks = tally(tables["interactions"], tables["q_matrix"])
         met = (marks.right + marks.wrong > 0).astype(np.float32)
         common = met @ met.T
@@ -270,27 +269,17 @@ class NoisyAnd:
                 found = chain.sweep(step >= half // 2)
                 if step >= half:
                     total += found / (self.sweeps - half) / self.chains
-        child, parent = np.nonzero(possible)
-        ids = np.array(marks.concept_ids, object)
-        self._scores = pd.DataFrame({"concept_id": pd.Series(ids[child], dtype="str"), "requires_id": pd.Series(ids[parent], dtype="str"),
-                                     "score": total[child, parent], "n": common[child, parent].astype("int64")})
-        self._tables = {name: tables.get(name) for name in ("concepts", "q_matrix")}
+        self._found = PairScores.of("noisy_and", tables, marks.concept_ids, total, common, possible, total > 0.5)
         return self
 
     def scores(self) -> pd.DataFrame:
         """Every judged pair: ``concept_id, requires_id, score`` (posterior probability), ``n`` common learners."""
-        if self._scores is None:
-            raise NotFittedError("NoisyAnd was asked before it was fitted; call fit first.")
-        return self._scores
+        return fitted(self, self._found).table
 
     def predict(self, pairs: pd.DataFrame) -> pd.Series:
         """Posterior probability of each edge, aligned to the index; NaN where too few learners met both, or one item carries both."""
-        known = self.scores().set_index(_PAIR)["score"]
-        return pd.Series(known.reindex(pd.MultiIndex.from_frame(pairs[_PAIR])).to_numpy(float), index=pairs.index, name="score")
+        return fitted(self, self._found).predict(pairs)
 
     def graph(self) -> ConceptGraph:
         """Edges more likely than not, less what would close a cycle; ``weight`` is their probability."""
-        likely = self.scores().query("score > 0.5")
-        edges = likely[_PAIR].assign(source="noisy_and", weight=likely["score"].clip(upper=1.0), channel="responses").reset_index(drop=True)
-        bare = ConceptGraph.from_tables(self._tables["concepts"], None, self._tables["q_matrix"])
-        return bare.replace(break_cycles(bare.concepts, edges)[0] if len(edges) else None)
+        return fitted(self, self._found).graph()

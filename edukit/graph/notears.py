@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from edukit.graph.cells import Cells, fold
-from edukit.graph.concept_graph import ConceptGraph, break_cycles
-from edukit.protocols import NotFittedError, Tables
+from edukit.graph.concept_graph import ConceptGraph
+from edukit.graph.pair_scores import PairScores, fitted, need_log
+from edukit.protocols import Tables
 from edukit.schema import DataError
 
-_PAIR = ["concept_id", "requires_id"]
 MOST = 1000  # concepts; each evaluation costs their number cubed
 ROUNDS, STEPS, CLOSED, STEEPEST = 12, 60, 1e-3, 1e8  # of the Lagrangian; L-BFGS steps in each; cyclicity small enough; largest weight of its square
 
@@ -154,7 +154,7 @@ class Notears:
         self.sparsity = sparsity
         self.min_common = min_common
         self.seed = seed
-        self._scores: pd.DataFrame | None = None
+        self._found: PairScores | None = None
 
     def fit(self, tables: Tables, labels: pd.DataFrame | None = None) -> Self:
         """Fit on ``interactions`` and ``q_matrix`` (training rows); ``concepts`` adds those never met; ``labels`` are not used.
@@ -164,9 +164,7 @@ class Notears:
         DataError
             If a table is missing, or there are too many concepts.
         """
-        for name in ("interactions", "q_matrix"):
-            if name not in tables:
-                raise DataError(f"Notears needs the table {name}; found {', '.join(tables) or 'no table'}.")
+        need_log(self, tables)
         size = tables["q_matrix"]["concept_id"].nunique()
         if size > MOST:
             raise DataError(f"Notears takes at most {MOST:,} concepts, since each step costs their number cubed; found {size:,}. "
@@ -176,28 +174,18 @@ class Notears:
         judged = (marks.common >= self.min_common) & ~cells.shared & ~np.eye(size, dtype=bool)
         chance = np.sqrt(2 * np.log(max(int(judged.sum()) / 2, 1))) * marks.noise
         weights = notears(marks.value, self.sparsity * chance, judged, self.seed)
-        child, parent = np.nonzero(judged)
-        ids = np.array(cells.concept_ids, object)
-        self._scores = pd.DataFrame({"concept_id": pd.Series(ids[child], dtype="str"), "requires_id": pd.Series(ids[parent], dtype="str"),
-                                     "score": weights[parent, child], "n": marks.common[child, parent].astype("int64")})
-        self._sure = ((weights > 0) & (marks.value > chance))[parent, child]
-        self._tables = {name: tables.get(name) for name in ("concepts", "q_matrix")}
+        kept = ((weights > 0) & (marks.value > chance)).T
+        self._found = PairScores.of("notears", tables, cells.concept_ids, weights.T, marks.common, judged, kept)
         return self
 
     def scores(self) -> pd.DataFrame:
         """Every judged pair: ``concept_id, requires_id, score`` (linear weight), ``n`` common learners."""
-        if self._scores is None:
-            raise NotFittedError("Notears was asked before it was fitted; call fit first.")
-        return self._scores
+        return fitted(self, self._found).table
 
     def predict(self, pairs: pd.DataFrame) -> pd.Series:
         """Linear weight of each pair, aligned to the index; NaN where too few learners met both, or one item carries both."""
-        known = self.scores().set_index(_PAIR)["score"]
-        return pd.Series(known.reindex(pd.MultiIndex.from_frame(pairs[_PAIR])).to_numpy(float), index=pairs.index, name="score")
+        return fitted(self, self._found).predict(pairs)
 
     def graph(self) -> ConceptGraph:
         """Pairs with a weight whose marks go together more than chance would let any pair, less what closes a cycle; ``weight`` is no probability."""
-        strong = self.scores()[self._sure]
-        edges = strong[_PAIR].assign(source="notears", weight=strong["score"].clip(upper=1.0), channel="responses").reset_index(drop=True)
-        bare = ConceptGraph.from_tables(self._tables["concepts"], None, self._tables["q_matrix"])
-        return bare.replace(break_cycles(bare.concepts, edges)[0] if len(edges) else None)
+        return fitted(self, self._found).graph()

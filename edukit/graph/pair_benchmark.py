@@ -33,7 +33,7 @@ def random_negatives(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
     Fewer where there are not that many. They are asked, never learnt from.
     """
-    ids = np.unique(pairs[PAIR].to_numpy(dtype=object).astype(str))
+    ids = np.array(sorted({*pairs["concept_id"], *pairs["requires_id"]}))
     place = {c: k for k, c in enumerate(ids)}
     a, b = (pairs[c].map(place).to_numpy(int) for c in PAIR)
     size = len(ids)
@@ -95,8 +95,8 @@ def make_fold(pairs: pd.DataFrame, track: str, seed: int = 0, number: int = 0, f
     train, valid_rows = _inner(split.part(pairs, "train"), maker, seed, valid)
     parts = [split.part(pairs, name).assign(part=name if name == "inductive_both" else split.name) for name in ("test", "inductive_both") if name in split.rows]
     test = pd.concat(parts)
-    learnt = pd.concat([train, valid_rows])
-    return Fold(track, seed, number, train, valid_rows, test.assign(implied=splits.implied(learnt, test) & (test["label"] == 1)))
+    follows = splits.implied(pd.concat([train, valid_rows]), test[test["label"] == 1])
+    return Fold(track, seed, number, train, valid_rows, test.assign(implied=follows.reindex(test.index, fill_value=False)))
 
 
 def ask_random(fold: Fold, random: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,15 @@ from edukit.reproducibility import fingerprint
 from edukit.schema import DataError
 from edukit.text import WIDTH, embed
 
+if TYPE_CHECKING:
+    from edukit.graph.surroundings import Surroundings
+
 PAIR = ["concept_id", "requires_id"]
 NAMES = ("cosine_names", "words_concept", "words_requires", "words_difference", "letters_difference", "name_in_other", "other_in_name", "shared_words",
          "same_last_word", "hubness_of_concept", "hubness_of_requires", "hubness_of_names_difference")
 CONTEXT = (*COURSES, *NAMES)
 EVERY = 600  # up to so many concepts, the context of all pairs is kept
+NEIGHBOURS = 8  # edges of a kind that a concept keeps, where walks over them are counted
 _BRACKET = re.compile(r"\s*\([^)]*\)$")
 
 
@@ -74,10 +79,6 @@ class PairFeatures:
     documents: pd.DataFrame | None = None
     document_links: pd.DataFrame | None = None
     columns: pd.DataFrame | None = None
-    _place: dict[str, int] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._place.update({concept: k for k, concept in enumerate(self.concepts["concept_id"])})
 
     @classmethod
     def from_tables(cls, tables: Tables) -> PairFeatures:
@@ -97,13 +98,18 @@ class PairFeatures:
 
         Raises DataError for a concept that is not in the table.
         """
-        found = [np.array([self._place.get(concept, -1) for concept in pairs[column].tolist()], int) for column in PAIR]
+        found = [self._place.get_indexer(pd.Index(pairs[column].to_numpy(dtype=object), dtype=object)) for column in PAIR]
         for column, at in zip(PAIR, found, strict=True):
             if (at < 0).any():
                 first = pairs[column].iloc[int(np.flatnonzero(at < 0)[0])]
                 raise DataError(f"pairs.{column} must be found in concepts.concept_id; found {first!r} in {int((at < 0).sum()):,} of {len(pairs):,} "
                                 "rows. Add the concept, with its name, to the table concepts.")
         return found[0], found[1]
+
+    @cached_property
+    def _place(self) -> pd.Index:
+        """Concepts in the order of their positions."""
+        return pd.Index(self.concepts["concept_id"].to_numpy(dtype=object), dtype=object)
 
     @cached_property
     def names(self) -> np.ndarray:
@@ -152,7 +158,7 @@ class PairFeatures:
         return (np.log1p(self.concepts["name"].str.split().map(len).to_numpy(float)), np.log1p(self.concepts["name"].str.len().to_numpy(float)),
                 hubness(self.names), held[0], held[1])
 
-    def _context(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def _computed(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         words, letters, hub, held, last = self._words
         size = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1)
         shared = products(held, held, a, b)
@@ -165,22 +171,27 @@ class PairFeatures:
     def _every(self) -> np.ndarray:
         """(C, C, F) context of all ordered pairs of few concepts, so that it is computed once."""
         size = len(self.concepts)
-        return self._context(*np.divmod(np.arange(size**2), size)).astype(np.float32).reshape(size, size, -1)
+        return self._computed(*np.divmod(np.arange(size**2), size)).astype(np.float32).reshape(size, size, -1)
 
-    def context(self, pairs: pd.DataFrame) -> np.ndarray:
-        """(N, F) float32 features of :data:`CONTEXT`, those of courses where the data have them, then those of :data:`NAMES`."""
-        a, b = self.positions(pairs)
-        return self._every[a, b] if len(self.concepts) <= EVERY else self._context(a, b).astype(np.float32)
+    def context(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(N, F) float32 features of :data:`CONTEXT` of positions, those of courses where the data have them, then those of :data:`NAMES`."""
+        return self._every[a, b] if len(self.concepts) <= EVERY else self._computed(a, b).astype(np.float32)
 
     def _stated(self, pairs: pd.DataFrame) -> np.ndarray:
         """(N, F) columns of the pairs as they stand, of the pairs' own domain where they name one."""
-        assert self.columns is not None
-        held = self._held
-        found = self.columns.groupby(PAIR)[held].mean().reindex(_key(pairs)).to_numpy(float)
-        if "domain" in pairs and "domain" in self.columns:
-            own = self.columns.drop_duplicates([*PAIR, "domain"]).set_index([*PAIR, "domain"])[held].reindex(_key(pairs, "domain")).to_numpy(float)
+        means, owns = self._kept
+        found = means.reindex(_key(pairs)).to_numpy(float)
+        if "domain" in pairs and owns is not None:
+            own = owns.reindex(_key(pairs, "domain")).to_numpy(float)
             found = np.where(np.isnan(own), found, own)
         return found
+
+    @cached_property
+    def _kept(self) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        """The columns by pair, a mean where several domains hold it, and by pair and domain."""
+        assert self.columns is not None
+        own = self.columns.drop_duplicates([*PAIR, "domain"]).set_index([*PAIR, "domain"])[self._held] if "domain" in self.columns else None
+        return self.columns.groupby(PAIR)[self._held].mean(), own
 
     @property
     def _held(self) -> list[str]:
@@ -206,25 +217,37 @@ class PairFeatures:
     def wikipedia(self, pairs: pd.DataFrame) -> np.ndarray:
         """(N, F) numbers that came with the pairs, each of its own domain where the pairs name one; F may be 0.
 
-        A pair that is held the other way round only has those numbers turned; NaN for a pair that is not held.
+        A pair that is held the other way round only has those numbers turned; NaN for a pair that is not held, and, where other columns turn, in
+        a column that does not: that it is missing would tell which order the table holds, and so what was judged.
         """
         if self.columns is None:
             return np.zeros((len(pairs), 0))
+        other, sign = self._turned
         found = self._stated(pairs)
-        if np.isnan(found).any():
-            other, sign = self._turned
-            found = np.where(np.isnan(found), self._stated(_turn(pairs))[:, other] * sign, found)
-        return found
+        found = np.where(np.isnan(found), self._stated(_turn(pairs))[:, other] * sign, found)
+        return np.where(np.isnan(sign) & np.isfinite(sign).any(), np.nan, found)
 
     def signed(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers of any size brought together: sign times log of 1 + size, so that a count of 10,000 does not drown a share."""
         return np.sign(numbers) * np.log1p(np.abs(numbers))
 
-    def numbers(self, pairs: pd.DataFrame) -> np.ndarray:
-        """(N, F) float32 context features and Wikipedia columns side by side; NaN where a column does not know a pair."""
-        context = self.context(pairs)
+    def numbers(self, pairs: pd.DataFrame, ends: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+        """(N, F) float32 context features and Wikipedia columns side by side; NaN where a column does not know a pair.
+
+        ``ends`` are the :meth:`positions` of the pairs, where they are known already.
+        """
+        context = self.context(*(self.positions(pairs) if ends is None else ends))
         return context if self.columns is None else np.hstack([context, self.signed(self.wikipedia(pairs)).astype(np.float32)])
 
+    @cached_property
+    def _around(self) -> Surroundings:
+        from edukit.graph.surroundings import Surroundings
+
+        return Surroundings(self, NEIGHBOURS)
+
+    def surroundings(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(N, F) float32 numbers of positions, read off the graph that needs no label; F is 0 beyond :data:`EVERY` concepts, where they cost too much."""
+        return self._around.numbers(a, b) if len(self.concepts) <= EVERY else np.zeros((len(a), 0), np.float32)
 
 
 @lru_cache(maxsize=4)

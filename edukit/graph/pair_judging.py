@@ -152,8 +152,8 @@ def judge_pairs(answers: pd.DataFrame, concepts: list[str], model: str, split: s
     """Metric records of one model on one track, and what is needed to compare it.
 
     The headline (``group`` None) sets aside test positives that follow from training positives, and random negatives. Other groups:
-    ``with_implied`` counts the implied positives too; ``implied`` is the share of them that was recognised; ``random_negatives`` has random
-    pairs in place of the judged negatives.
+    ``with_implied`` counts the implied positives too; ``implied`` is the share of them that was recognised; ``annotated`` leaves out the pairs
+    that nobody was asked about in this order (``origin`` reversed); ``random_negatives`` has random pairs in place of the judged negatives.
 
     Parameters
     ----------
@@ -171,7 +171,8 @@ def judge_pairs(answers: pd.DataFrame, concepts: list[str], model: str, split: s
     implied = answers["implied"].to_numpy(bool)
     head = answers[~random & ~implied]
     records: list[dict] = []
-    groups = {None: head, "with_implied": answers[~random] if implied.any() else None,
+    turned = head["origin"] == "reversed"
+    groups = {None: head, "with_implied": answers[~random] if implied.any() else None, "annotated": head[~turned] if turned.any() else None,
               "random_negatives": answers[~implied & (random | (answers["label"] == 1))] if random.any() else None}
     whole = None
     for group, rows in groups.items():

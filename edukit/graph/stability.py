@@ -164,8 +164,9 @@ def permutation_test(cells: Cells, min_common: int = 20, strata: int = 10, permu
     Rosenbaum (1984), Psychometrika 49 (conditional independence given ability). Phipson & Smyth (2010), Statistical Applications in
     Genetics and Molecular Biology 9 (the p-value).
     """
+    shared = cells.shared  # refuses more concepts than a matrix of all by all may hold
     z = _scores(cells)
-    judged = (_common(cells) >= min_common) & ~cells.shared & np.isfinite(z)
+    judged = (_common(cells) >= min_common) & ~shared & np.isfinite(z)
     np.fill_diagonal(judged, False)
     if judged.sum() < 3:
         return GraphTest(float("nan"), np.empty(0), float("nan"), int(judged.sum()), cells.learners, float("nan"), float("nan"), TOO_LITTLE)

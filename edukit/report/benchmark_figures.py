@@ -1,4 +1,4 @@
-"""Figures of the benchmark of prerequisites: models beside floors, and what more training pairs bring."""
+"""Figures of the benchmark of prerequisites: models beside floors, what more training pairs bring, and how far a probability can be believed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from edukit.report.figures import GREY, _figure
+from edukit.report.figures import BLUE, GREY, _figure
 from edukit.schema import DataError
 
 if TYPE_CHECKING:
@@ -70,4 +70,28 @@ def learning_curves(table: pd.DataFrame) -> Figure:
         ax.minorticks_off()
     axes[0].set_ylabel("average precision")
     axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def reliabilities(table: pd.DataFrame) -> Figure:
+    """How often a pair was a prerequisite when the model said p, a panel per data set; the larger a dot, the more answers it stands for.
+
+    No interval is drawn: answers about the same concepts, and of several seeds, are not independent.
+
+    Parameters
+    ----------
+    table : ``data, model, predicted, observed, n, ece``, of one model per data set.
+    """
+    if table.empty:
+        raise DataError("reliabilities needs at least one bin of answers; found none. Run the benchmark first, with the track inductive.")
+    labels = list(dict.fromkeys(table["data"]))
+    figure, axes = _figure(2.9 * len(labels) + 0.6, 3.4, 1, len(labels), sharey=True)
+    for ax, label in zip(axes, labels, strict=True):
+        of = table[table["data"] == label].sort_values("predicted")
+        ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        ax.plot(of["predicted"], of["observed"], color=BLUE, linewidth=1)
+        ax.scatter(of["predicted"], of["observed"], s=12 + 150 * of["n"] / of["n"].sum(), color=BLUE)
+        ax.set_title(f"{label}\n{of['model'].iloc[0]}, ECE {of['ece'].iloc[0]:.3f}, {int(of['n'].sum()):,} answers", fontsize=9, loc="left")
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability said")
+    axes[0].set_ylabel("share that were prerequisites")
     return figure

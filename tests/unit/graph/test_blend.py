@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from edukit.graph import pair_features
+from edukit.graph import blend, course_features, pair_features, pair_kernel
 from edukit.graph.blend import Blend, Told
+from edukit.graph.pair_features import PairFeatures
 from edukit.graph.pair_models import Rows
 from edukit.metrics import auc
 from edukit.protocols import NotFittedError, PrerequisiteModel
@@ -119,3 +120,44 @@ def test_the_graph_has_the_planted_order():
     tables, pairs = world()
     edges = Blend(parts=3).fit(tables, pairs).graph().adjacency()
     assert len(edges) > 50 and (edges[:, 0] < edges[:, 1]).mean() > 0.95
+
+
+def test_many_concepts_and_small_chunks_are_read_to_the_same_scores(monkeypatch):
+    tables, pairs = world()
+    train, test = parts(pairs)
+    one = Blend(parts=3).fit(tables, train).predict(test)
+    for place, name, size in ((blend, "CHUNK", 7), (blend, "GRID", 50), (blend, "BLOCK", 11), (blend, "SMALL", 5), (blend, "EVERY", 5),
+                              (pair_kernel, "EVERY", 5), (course_features, "SMALL", 5), (Blend, "block", 9)):
+        monkeypatch.setattr(place, name, size)
+    pair_features._features.cache_clear()
+    np.testing.assert_allclose(Blend(parts=3).fit(tables, train).predict(test), one, atol=5e-3)
+
+
+def test_a_pair_and_its_reverse_are_read_once_and_each_domain_by_itself():
+    tables, pairs = world()
+    ends = [(a, b) for a in range(SIZE) for b in range(SIZE) if a != b]
+    numbers = [(f"id{a}", f"id{b}", domain, float(a - b) * way) for a, b in ends for domain, way in (("one", 1), ("two", -1))]
+    tables["pair_features"] = pd.DataFrame(numbers, columns=[*PAIR, "domain", "ahead"])
+    train, test = (rows.assign(domain="one") for rows in parts(pairs))
+    model = Blend(parts=3).fit(tables, train)
+    asked = pd.concat([test, turned(test), test.assign(domain="two")], ignore_index=True)
+    said = model.predict(asked).to_numpy().reshape(3, -1)
+    np.testing.assert_allclose(said[0], model.predict(test), atol=1e-6)
+    np.testing.assert_allclose(said[1], model.predict(turned(test)), atol=1e-6)
+    np.testing.assert_allclose(said[2], model.predict(test.assign(domain="two")), atol=1e-6)
+    yes = test["label"] == 1
+    assert said[0][yes].mean() > said[2][yes].mean() + 0.05, "numbers of another domain are other numbers"
+
+
+def test_walks_over_the_graph_without_labels_are_read_where_asked_for():
+    tables, pairs = world()
+    train, test = parts(pairs)
+    widths = []
+    for surroundings in (False, True):
+        model = Blend(parts=3, surroundings=surroundings).fit(tables, train)
+        assert auc(test["label"].to_numpy(), model.predict(test).to_numpy()) > 0.9
+        features = PairFeatures.from_tables(tables)
+        widths.append(model._members[1].rows(features, test).block.shape[1])
+        lies = {**tables, "prerequisites": test[PAIR], "concept_pairs": test.assign(label=1 - test["label"])}
+        np.testing.assert_array_equal(features.surroundings(*features.positions(test)), PairFeatures.from_tables(lies).surroundings(*features.positions(test)))
+    assert widths[0] == len(pair_features.NAMES) < widths[1]

@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
-from edukit.graph.effects import REFERENCE, agreement, measured, rank_correlation, spread, standard_error, verdicts
+from edukit.graph.effects import REFERENCE, agreement, auc_of_ranks, measured, rank_correlation, spread, standard_error, verdicts
+from edukit.metrics import auc
 from edukit.schema import DataError
 
 
@@ -72,6 +74,24 @@ def test_repeats_of_a_pair_are_pooled_by_precision_and_empty_shares_left_out():
         measured(rows, "trial_k")
 
 
+def test_a_pair_with_few_learners_behind_it_is_left_out_unless_its_repeats_make_up_for_it():
+    rows = pd.DataFrame({"concept_id": ["b", "c", "c"], "requires_id": "a", "kind": "gain_p", "effect": 1.0, "n_treated": [9, 9, 1]})
+    assert measured(rows, "gain_p")["concept_id"].tolist() == ["c"] and len(measured(rows, "gain_p", learners=0)) == 2
+    with pytest.raises(DataError, match="at least 10 learners for some pair; found 1 rows"):
+        measured(rows[:1], "gain_p")
+
+
+def test_a_true_relation_can_pass_a_hundred_comparisons_whatever_the_draws_and_chance_is_the_auc_of_its_ranks():
+    effects, score = asked(*trials(50, 80, 0.5, 4))
+    noise = [pd.Series(np.random.default_rng(k).random(len(effects)), index=effects.index) for k in range(49)]
+    records = [r for k, s in enumerate([score, *noise]) for r in agreement(effects, "trial_p", s, -s, str(k), draws=20)]
+    said = verdicts(records)
+    assert len(said) == 100 and said.set_index(["model", "name"]).loc[("0", "rank_correlation"), "verdict"] == "shown"
+    assert (said["verdict"] != "not shown").sum() <= 3
+    above = effects["above"].to_numpy()
+    assert auc_of_ranks(above, np.stack([rankdata(s) for s in noise])) == pytest.approx([auc(above, s.to_numpy()) for s in noise])
+
+
 def test_direction_is_told_apart_for_effects_that_were_seen_and_those_that_were_not():
     effects, score = asked(*trials(40, 200, 0.5, 1))
     records = agreement(effects, "trial_p", score, pd.Series(0.5, index=effects.index), "x", draws=50)
@@ -112,5 +132,6 @@ def test_trials_of_causaledu(edukit_data):
 
     effects = load(loader("eedi_causaledu"), print)["effects"]
     trial, gain = measured(effects, "trial_p"), measured(effects, "gain_p")
-    assert (len(trial), int(trial["above"].sum()), len(gain)) == (78, 6, 182)
+    assert (len(trial), int(trial["above"].sum()), len(gain)) == (75, 6, 108)
+    assert (len(measured(effects, "trial_p", learners=0)), len(measured(effects, "gain_p", learners=0))) == (78, 182)
     assert 0.08 < trial["error"].median() < 0.15

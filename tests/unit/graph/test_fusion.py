@@ -7,8 +7,8 @@ from edukit.data.curriculum import ConceptMap, random_concepts
 from edukit.data.junyi import Junyi
 from edukit.graph import pair_features
 from edukit.graph.channels import CHANNELS, dealt
-from edukit.graph.fusion import CIRCULAR, Fusion
-from edukit.graph.fusion_trial import EXCHANGED, combinations, exchanged, labelled, score_by_topic, trial
+from edukit.graph.fusion import CIRCULAR, Fusion, in_words
+from edukit.graph.fusion_trial import ADDED, EXCHANGED, by_channel, combinations, exchanged, labelled, score_by_topic, trial
 from edukit.metrics import auc, ece
 from edukit.protocols import NotFittedError, PrerequisiteModel
 from edukit.schema import DataError
@@ -104,6 +104,12 @@ def test_the_channels_add_up_to_the_probability(fitted, pairs):
     np.testing.assert_allclose(told["probability"], 1 / (1 + np.exp(-total)))
     np.testing.assert_array_equal(told["probability"], fitted.predict(pairs))
     assert all(weight >= 0 for weight in fitted.weights.values())
+    row = told.dropna().iloc[0]
+    words = in_words(told.dropna())
+    assert words.index.equals(told.dropna().index) and f"log odds {row['prior']:+.1f} before" in words.iloc[0]
+    assert all(f"{channel} {row[channel]:+.1f}" in words.iloc[0] for channel in fitted.channels)
+    size = [abs(float(part.split()[1])) for part in words.iloc[0].split(", ")[1:]]
+    assert size == sorted(size, reverse=True) and "responses silent" in in_words(told.assign(responses=np.nan))[0]
 
 
 def test_a_channel_switched_off_is_not_read_and_only_is_the_same_as_off(tables, fitted, pairs):
@@ -165,6 +171,7 @@ def test_the_graph_is_acyclic_says_its_channel_and_that_exposure_may_be_circular
     graph = fitted.graph()
     assert len(graph.topological_order()) == 40 and len(graph.prerequisites) and (graph.prerequisites["channel"] == "fusion").all()
     assert graph.prerequisites["weight"].min() >= 0.5 and len(graph.q_matrix) == 120
+    assert graph.prerequisites["rationale"].str.fullmatch(r"log odds \S+ before(, (text|responses|exposure) (silent|[+-]\d+\.\d)){3}").all()
     assert fitted.notes == [CIRCULAR] and fitted.only("text", "responses").notes == []
     with pytest.raises(DataError, match="must name channels"):
         fitted.only("context")
@@ -203,6 +210,10 @@ def test_the_trial_says_what_each_channel_is_worth_and_its_probabilities_hold(ta
     table = ranked.groupby(share).agg(predicted=(every, "mean"), observed=("label", "mean"))
     assert table["observed"].corr(table["predicted"]) > 0.7
     assert CIRCULAR in said and any("responses: ap" in line for line in said)
+    told = by_channel(scored).merge(scored, on=PAIR, suffixes=("_told", ""))
+    assert list(by_channel(scored)) == [*PAIR, "n", "probability", "text", "responses", "exposure", "prior"] and len(told) == len(scored)
+    np.testing.assert_allclose(logit(told["probability"]), told[["text_told", "responses_told", "exposure_told", "prior"]].sum(axis=1))
+    np.testing.assert_array_equal(told["responses_told"], told[f"{ADDED}responses"])
 
 
 def test_exchanged_marks_leave_who_met_what_and_how_hard_items_are(tables):

@@ -67,6 +67,15 @@ def test_implied_positives_and_random_negatives_stand_apart():
     assert value(records, "auc", "with_implied")["n"] == len(rows)
 
 
+def test_pairs_that_nobody_was_asked_about_can_be_left_out():
+    rows = answers(1.0)
+    rows["origin"] = np.where((rows["label"] == 0) & (np.arange(len(rows)) % 2 == 0), "reversed", "annotated")
+    records, _ = judge_pairs(rows, CONCEPTS, "m", "grouped", draws=20)
+    alone, _ = judge_pairs(rows[rows["origin"] == "annotated"], CONCEPTS, "m", "grouped", draws=20)
+    assert {**value(records, "ap", "annotated"), "group": None} == value(alone, "ap")
+    assert value(records, "ap")["n"] == len(rows) and "annotated" not in {r["group"] for r in alone}
+
+
 def test_differences_are_paired():
     better, worse, same = (measure(answers(q), CONCEPTS, draws=200) for q in (2.0, 1.0, 2.0))
     told = compare(better, worse)["auc"]

@@ -111,11 +111,11 @@ def test_course_features_say_which_way_courses_run():
     tables, _ = world()
     features = PairFeatures.from_tables(tables)
     asked = pd.DataFrame({"concept_id": ["id11", "id09"], "requires_id": ["id09", "id11"]})
-    rows = pd.DataFrame(features.context(asked), columns=CONTEXT)
+    rows = pd.DataFrame(features.context(*features.positions(asked)), columns=CONTEXT)
     assert rows["flow"][0] > rows["flow"][1] == rows["flow_back"][0]
     assert rows["level_difference"][0] > 0 > rows["level_difference"][1]
     assert features.mentions[11, 11] == 1 and features.mentions[11, 10] == 1 and features.mentions[1, 11] < 1, "c1 is not in `c11`"
-    assert np.isfinite(features.context(asked)).all()
+    assert np.isfinite(features.context(*features.positions(asked))).all()
 
 
 def test_wikipedia_numbers_are_those_of_the_domain_and_missing_elsewhere():
@@ -124,6 +124,16 @@ def test_wikipedia_numbers_are_those_of_the_domain_and_missing_elsewhere():
     asked = pd.DataFrame({"concept_id": ["id01", "id01", "id02"], "requires_id": ["id02", "id02", "id01"], "domain": ["b", "c", "b"]})
     np.testing.assert_array_equal(features.wikipedia(asked).ravel(), [3.0, 2.0, np.nan])
     assert features.numbers(asked).shape == (3, len(NAMES) + 1)
+
+
+def test_links_are_walked_the_same_whichever_order_of_a_pair_the_table_holds():
+    tables, _ = world(False)
+    rows = [("id01", "id02", 1.0, 0.0), ("id02", "id01", 0.0, 1.0), ("id05", "id03", 1.0, 1.0), ("id03", "id05", 1.0, 1.0)]
+    columns = pd.DataFrame(rows, columns=[*PAIR, "links_concept_to_requires", "links_requires_to_concept"])
+    a, b = np.divmod(np.arange(900), 30)
+    whole, less, none = (PairFeatures.from_tables({**tables, "pair_features": c}).surroundings(a, b) for c in (columns, columns.iloc[[1, 2]], columns.iloc[:0]))
+    np.testing.assert_allclose(whole, less)
+    assert whole.shape[1] > none.shape[1]
 
 
 def test_candidates_stay_few_in_a_large_graph():

@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import yaml
 from edukit.experiments import graph_search
 
 from edukit import splits
@@ -9,15 +11,17 @@ from edukit.graph.floors import NameLogistic
 from edukit.graph.label_propagation import PRIOR, Judgements, held_out, likeness
 from edukit.graph.pair_benchmark import make_fold, random_negatives, run_fold, with_reversed
 from edukit.graph.pair_features import PairFeatures
-from edukit.graph.pair_networks import CourseGNN, CourseTwin, DirectedGNN, DirectedTwin, PairNetworkModel, SymmetricVGAE
+from edukit.graph.pair_networks import CourseGNN, DirectedGNN, PairNetworkModel, SymmetricVGAE
 from edukit.metrics import auc
 from edukit.protocols import DiagnosticError, NotFittedError, PrerequisiteModel
+from edukit.reproducibility import bundled
 from edukit.schema import DataError
 
 PAIR = ["concept_id", "requires_id"]
 SMALL = {"hidden": 16, "components": 8, "networks": 1, "parts": 3, "epochs": 8, "valid_share": 0.2, "learning_rate": 0.02}
 ALL = ("similar", "together", "links", "courses", "judged")
-MODELS = {"course": lambda **more: CourseGNN(**{**SMALL, "edges": ALL, "propagation": 8, **more}), "directed": lambda **more: DirectedGNN(**{**SMALL, **more}),
+MODELS = {"course": lambda **more: CourseGNN(**{**SMALL, "layers": 2, "edges": ALL, "propagation": 8, **more}),
+          "directed": lambda **more: DirectedGNN(**{**SMALL, "layers": 2, **more}),
           "vgae": lambda **more: SymmetricVGAE(**{"hidden": 16, "width": 8, "components": 8, "epochs": 12, **more})}
 
 
@@ -156,17 +160,58 @@ def test_other_labels_of_asked_pairs_change_nothing(name):
     np.testing.assert_array_equal(told[0]["score"], told[1]["score"])
 
 
-def test_without_layers_no_edge_is_looked_at():
+@pytest.mark.parametrize("model", [CourseGNN, DirectedGNN])
+def test_without_layers_no_edge_is_read(model, monkeypatch):
     tables, pairs = world()
     train, test = parts(pairs)
-    few = {**SMALL, "epochs": 4}
-    made = [CourseGNN(**few, layers=0, propagation=0, edges=edges).fit(tables, train) for edges in (ALL, ())]
-    assert made[0].messages_.index and not made[1].messages_.index
-    with_edges, bare = (model.predict(test) for model in made)
-    np.testing.assert_array_equal(with_edges, bare)
-    np.testing.assert_array_equal(CourseTwin(**few, propagation=0).fit(tables, train).predict(test), bare)
-    assert not np.allclose(CourseGNN(**few, layers=1, propagation=0, edges=ALL).fit(tables, train).predict(test), bare)
-    np.testing.assert_array_equal(DirectedTwin(**few).fit(tables, train).predict(test), DirectedGNN(**few, layers=0).fit(tables, train).predict(test))
+    few = {**SMALL, "epochs": 4, **({"propagation": 0, "edges": ALL} if model is CourseGNN else {})}
+    with_edges = model(**few, layers=1).fit(tables, train)
+    assert with_edges.messages_.index
+
+    def refused(*ends: object) -> None:
+        raise AssertionError("a twin looked for edges")
+
+    for name in ("nearest", "together"):
+        monkeypatch.setattr(f"edukit.graph.hetero_network.{name}", refused)
+    monkeypatch.setattr("torch_geometric.nn.GraphConv.forward", refused)
+    twin = model(**few, layers=0).fit(tables, train)
+    assert not twin.messages_.index and not np.allclose(with_edges.predict(test), twin.predict(test))
+    np.testing.assert_array_equal(model(**{**few, "neighbours": 3}, layers=0).fit(tables, train).predict(test), twin.predict(test))
+
+
+@pytest.mark.parametrize("name", ["course_gnn", "directed_gnn"])
+def test_a_twin_differs_from_its_network_by_its_layers_alone(name):
+    network, twin = (yaml.safe_load((bundled("conf") / "graph" / f"{name}{end}.yaml").read_text(encoding="utf-8")) for end in ("", "_no_layers"))
+    assert {k for k in network if network[k] != twin[k]} == {"layers"} and set(network) == set(twin) and not twin["layers"] and network["layers"]
+
+
+@pytest.mark.parametrize("domains", [False, True])
+def test_both_orders_asked_at_once_say_what_each_says_alone(domains):
+    tables, pairs = world()
+    named = {"domain": "a"} if domains else {}
+    ids, rng = tables["concepts"]["concept_id"], np.random.default_rng(0)
+    everything = pd.MultiIndex.from_product([ids, ids], names=PAIR).to_frame(index=False).assign(**named).sample(frac=1, random_state=0)
+    given = {**tables, "pair_features": everything.assign(refd=rng.normal(size=len(everything)))}
+    model = MODELS["course"](epochs=3, networks=2, surroundings=True).fit(given, pairs.assign(**named))
+    twice = pd.concat([everything, everything.iloc[:5]])
+    said = model.predict(twice)
+    assert said.index.equals(twice.index)
+    for row in (0, 7, 211, len(twice) - 1):
+        np.testing.assert_allclose(model.predict(twice.iloc[[row]]), said.iloc[[row]], atol=1e-6)
+    straight = [slowly(network.decoder, h, model, everything) for network, h in model._members]
+    np.testing.assert_allclose(model.predict(everything), np.mean(straight, axis=0), atol=1e-5)
+
+
+def slowly(decoder, h, model, pairs: pd.DataFrame) -> np.ndarray:
+    """What a network says of pairs by its definition: each pair's two concepts side by side, no order read off the other."""
+    features, said = model._features, []
+    for asked in (pairs, turned(pairs)):
+        a, b = features.positions(asked)
+        numbers = np.hstack([features.numbers(asked), model._around.numbers(a, b), model._judged.numbers(a, b)])
+        with torch.no_grad():
+            first = decoder.ends(torch.cat([h[a], h[b]], dim=1)) + decoder.numbers(torch.from_numpy(model._scaler(numbers)))
+            said.append(decoder.read(first).squeeze(-1).double().exp().numpy())
+    return said[0] / (1 + said[0] + said[1])
 
 
 def test_a_concept_that_nothing_is_said_of_and_data_without_courses_are_scored():
@@ -219,10 +264,11 @@ def test_the_search_prints_a_variant_beside_its_twin(monkeypatch, tmp_path, caps
     monkeypatch.setattr(graph_search, "loader", lambda name: name)
     monkeypatch.setattr(graph_search, "load", lambda made, tell: Data())
     monkeypatch.setattr(graph_search, "VARIANTS", {n: {**v, **SMALL, "epochs": 2} for n, v in graph_search.VARIANTS.items()})
-    graph_search.search("invented", "twin;messages", folds=2, seeds=1, draws=20, out=tmp_path)
+    graph_search.search("invented,again", "twin;messages", folds=3, run=2, first_seed=100, seeds=1, draws=20, out=tmp_path)
     told = capsys.readouterr().out
-    table = pd.read_parquet(tmp_path / "table_invented.parquet").set_index("variant")
-    assert list(table.index) == ["twin", "messages", "messages with twin"] and "messages with twin" in told
-    assert table["auc"].between(0, 1).all() and np.isfinite(table.loc["messages", "ap_twin_low"])
+    table = pd.read_parquet(tmp_path / "table_invented_again.parquet").set_index(["data", "variant"])
+    assert list(table.loc["again"].index) == ["twin", "messages", "messages with twin"] and told.count("again") == 3 and "of 2" in told
+    assert table["auc"].between(0, 1).all() and np.isfinite(table.loc[("invented", "messages"), "ap_twin_low"])
+    assert set(pd.concat(map(pd.read_parquet, tmp_path.glob("[!t]*.parquet")))["fold"]) == {0, 1}
     with pytest.raises(DataError, match="messages"):
         graph_search.search("invented", "magic")
