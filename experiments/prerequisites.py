@@ -66,8 +66,9 @@ def code_of(module: str, seen: dict[str, Path] | None = None) -> dict[str, Path]
     if found is not None and found.origin:
         seen[module] = Path(found.origin)
         for node in ast.walk(ast.parse(seen[module].read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names if (seen[module].parent / f"{alias.name}.py").is_file())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("edukit"):
+                package = getattr(find_spec(node.module), "submodule_search_locations", None)
+                for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names if package)):
                     code_of(name, seen)
     return seen
 
