@@ -1,4 +1,4 @@
-"""The command line: `edukit run | data | graph | experiments | models | show | ui | lab`. Thin: it finds, hands on and prints."""
+"""The command line: `edukit run | data | graph | audit | experiments | models | show | ui | lab`. Thin: it finds, hands on and prints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from edukit.cli_audit import audit_app
 from edukit.cli_data import about, configs, data_app
 from edukit.cli_graph import graph_app
 
@@ -19,6 +20,7 @@ app = typer.Typer(help="The open research bench for learning: what depends on wh
 experiments_app, models_app, show_app = (typer.Typer(**HELP) for _ in range(3))
 app.add_typer(data_app, name="data", help="Data sets: list, card, fetch, check, export, where.")
 app.add_typer(graph_app, name="graph", help="Prerequisite graphs: diff, merge, check, save, history, restore, vote, export.")
+app.add_typer(audit_app, name="audit", help="Audits: leakage.")
 app.add_typer(experiments_app, name="experiments", help="Experiments: list.")
 app.add_typer(models_app, name="models", help="Models: list.")
 app.add_typer(show_app, name="show", help="Results: last.")

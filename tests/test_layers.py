@@ -14,7 +14,7 @@ MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
-TOP = {"experiments", "serve", "cli", "cli_data", "cli_graph"}
+TOP = {"experiments", "serve", "cli", "cli_audit", "cli_data", "cli_graph"}
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
 

@@ -43,12 +43,14 @@ class Logistic:
 
     Notes
     -----
-    All on but ``item_counts`` is Best-LR; ``items=False total_counts=False`` is PFA; only ``items`` is a difficulty model.
+    All on but ``item_counts`` is Best-LR; ``items=False total_counts=False`` is PFA (:class:`PFA`); only ``items`` is a difficulty model.
 
     References
     ----------
     Pavlik, Cen and Koedinger (2009), AIED (PFA). Gervet, Koedinger, Schneider and Mitchell (2020), JEDM (Best-LR).
     """
+
+    kind = "logistic"
 
     def __init__(self, items: bool = True, concepts: bool = True, concept_counts: bool = True, total_counts: bool = True,
                  item_counts: bool = False, strength: float = 1.0) -> None:
@@ -72,7 +74,7 @@ class Logistic:
         from sklearn.linear_model import LogisticRegression
 
         vocabulary = Vocabulary.build(interactions, graph)
-        histories = encode(interactions, vocabulary, "logistic")
+        histories = encode(interactions, vocabulary, self.kind)
         design = self._design(histories, vocabulary)
         right = histories.correct.astype(float)
         whole = bool(np.isin(right, (0.0, 1.0)).all())
@@ -131,13 +133,13 @@ class Logistic:
     def predict(self, interactions: pd.DataFrame) -> pd.Series:
         """P(correct), aligned to the index; row t uses only earlier rows of that learner."""
         vocabulary = self._fitted()
-        histories = encode(interactions, vocabulary, "logistic")
+        histories = encode(interactions, vocabulary, self.kind)
         return histories.align(self._probability(self._design(histories, vocabulary)), interactions.index)
 
     def mastery(self, interactions: pd.DataFrame) -> pd.DataFrame:
         """Table ``mastery``: expected share right over the concept's items after the whole history."""
         vocabulary = self._fitted()
-        histories = encode(interactions, vocabulary, "logistic")
+        histories = encode(interactions, vocabulary, self.kind)
         width = len(vocabulary.concept_ids)
         row, concept = vocabulary.concept_pairs(histories.item)
         cell = histories.learner[row] * width + concept
@@ -198,20 +200,42 @@ class Logistic:
 
     def save(self, path: Path) -> None:
         """Write the fitted model into one file."""
-        write_model(path, "logistic", self.settings, self._fitted(), {"weights": self.weights_, "kappa": np.array([self.kappa_])})
+        write_model(path, self.kind, self.settings, self._fitted(), {"weights": self.weights_, "kappa": np.array([self.kappa_])})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote."""
-        settings, vocabulary, arrays = read_model(path, "logistic")
+        settings, vocabulary, arrays = read_model(path, cls.kind)
         model = cls(**settings)
         model.vocabulary_, model.weights_, model.kappa_ = vocabulary, arrays["weights"], float(arrays["kappa"][0])
         return model
 
     def _fitted(self) -> Vocabulary:
         if not hasattr(self, "vocabulary_"):
-            raise NotFittedError("this logistic model has not been fitted; call fit(interactions, graph) first")
+            raise NotFittedError(f"this {self.kind} model has not been fitted; call fit(interactions, graph) first")
         return self.vocabulary_
+
+
+class PFA(Logistic):
+    """A learner gets better at a concept with every response on it, more with right ones than with wrong ones.
+
+    Performance factor analysis: P(correct) = sigmoid(w0 + sum over the item's concepts [concept + right and wrong counts on it]),
+    the counts as log(1 + n). It is :class:`Logistic` with other flags on from the start.
+
+    Parameters
+    ----------
+    items, concepts, concept_counts, total_counts, item_counts, strength : as of :class:`Logistic`.
+
+    References
+    ----------
+    Pavlik, Cen and Koedinger (2009), AIED (who take the counts as they are). Gervet, Koedinger, Schneider and Mitchell (2020), JEDM.
+    """
+
+    kind = "pfa"
+
+    def __init__(self, items: bool = False, concepts: bool = True, concept_counts: bool = True, total_counts: bool = False,
+                 item_counts: bool = False, strength: float = 1.0) -> None:
+        super().__init__(items, concepts, concept_counts, total_counts, item_counts, strength)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from edukit.graph.concept_graph import ConceptGraph
 from edukit.metrics import auc
 from edukit.schema import DataError
 from edukit.tracing.irt import IRT, StaticIRT
-from edukit.tracing.logistic import Logistic
+from edukit.tracing.logistic import PFA, Logistic
 
 LEARNERS, ITEMS, CONCEPTS = 300, 30, 6
 
@@ -101,6 +101,18 @@ def test_the_family_by_flags_orders_as_it_should(world):
     without_items = auc(y, Logistic(items=False).fit(train, graph).predict(test).to_numpy())
     only_items = auc(y, Logistic(concepts=False, concept_counts=False, total_counts=False).fit(train, graph).predict(test).to_numpy())
     assert best > without_items + 0.03 and best > only_items + 0.03
+
+
+def test_performance_factor_analysis_is_the_logistic_model_with_its_flags(world, tmp_path):
+    log, graph, _, _ = world
+    model = PFA().fit(log, graph)
+    assert len(model.weights_) == 3 * CONCEPTS + 1
+    p = model.predict(log)
+    pd.testing.assert_series_equal(p, Logistic(items=False, total_counts=False).fit(log, graph).predict(log))
+    model.save(tmp_path / "model")
+    pd.testing.assert_series_equal(p, PFA.load(tmp_path / "model").predict(log))
+    with pytest.raises(DataError, match="must hold a model of kind logistic; found pfa"):
+        Logistic.load(tmp_path / "model")
 
 
 def test_a_file_of_another_model_is_refused(world, tmp_path):
