@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +29,9 @@ def leakage(
     A model is fitted three times and asked with answers drawn at random, with later answers changed, without the other learners, and with all test
     answers turned round. A table can only be searched for traces.
     """
-    from edukit.experiments import leakage_audit
     from edukit.schema import DataError
+
+    leakage_audit = importlib.import_module("edukit.experiments.leakage_audit")
 
     if (model is None) == (predictions is None):
         raise DataError("edukit audit leakage needs either a MODEL or --predictions FILE; found " + ("both." if model else "neither. See --help."))

@@ -167,7 +167,7 @@ def few_enough(size: int, column: str = "q_matrix.concept_id", instead: str = "g
 
 def dense(matrix: sparse.csr_array) -> np.ndarray:
     """A (C, C) sparse matrix as a dense one; DataError beyond 5,000 concepts."""
-    few_enough(matrix.shape[0])
+    few_enough(len(matrix.indptr) - 1)
     return matrix.toarray()
 
 

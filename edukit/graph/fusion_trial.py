@@ -109,7 +109,7 @@ def by_channel(scored: pd.DataFrame) -> pd.DataFrame:
 
     Means over seeds. A channel is NaN where it had nothing to go on in any seed; pairs of which no channel says anything are left out.
     """
-    added = {column: column.removeprefix(ADDED) for column in scored if column.startswith(ADDED)}
+    added = {column: column.removeprefix(ADDED) for column in map(str, scored.columns) if column.startswith(ADDED)}
     whole = "+".join(name for name in added.values() if name != "prior")
     kept = scored.dropna(subset=whole)[[*PAIR, "n", whole, *added]]
     return kept.groupby(PAIR).mean().reset_index().rename(columns={**added, whole: "probability"})
