@@ -26,8 +26,8 @@ def leakage(
 ) -> None:
     """Does a MODEL read answers ahead of time, or do PREDICTIONS give that away? Exit code 1 where a leak is found.
 
-    A model is fitted three times and asked with answers drawn at random, with later answers changed, without the other learners, and with all test
-    answers turned round. A table can only be searched for traces.
+    A model is asked with answers drawn at random, with later answers changed, without the other learners, and fitted again once it was asked with all
+    test answers turned round; four fits in all. A table can only be searched for traces.
     """
     from edukit.schema import DataError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ def maker(model: str, seed: int) -> Callable[[], Any]:
     if file.endswith(".py"):
         if not Path(file).is_file():
             raise DataError(f"MODEL {model} must name a file that is there; found no {file}.")
-        spec: Any = importlib.util.spec_from_file_location(Path(file).stem, file)
+        spec: Any = importlib.util.spec_from_file_location(f"edukit_audited_{Path(file).stem}", file)
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses and pickle look for it there
         spec.loader.exec_module(module)
         found = getattr(module, name, None)
         if not callable(found):
@@ -57,5 +59,9 @@ def of_file(path: Path) -> list[leakage.Proof]:
     """The checks of :func:`edukit.evaluation.leakage.of_predictions` on a csv or parquet file."""
     if not path.is_file():
         raise DataError(f"--predictions must be a csv or parquet file; found no {path}.")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise DataError(f"--predictions {path} must be a csv or parquet file with a header; found something else ({str(error).splitlines()[0]}). "
+                        "Save a sheet as csv.") from error
     return leakage.of_predictions(table)

@@ -30,7 +30,6 @@ from edukit.data import LearningData
 from edukit.data.catalogue import loader
 from edukit.data.store import load
 from edukit.graph import pair_benchmark
-from edukit.metrics import holm
 from edukit.protocols import PrerequisiteModel
 from edukit.report import benchmark_figures, figures
 from edukit.reproducibility import bundled, fingerprint, replacing
@@ -213,6 +212,15 @@ def _judge(label: str, track: str, files: list[Path], draws: int) -> tuple[list[
     return told, against, prerequisite_report.reliabilities(found).assign(data=label)
 
 
+def _grown(file: Path, folds: int) -> pd.DataFrame | None:
+    """Rows of a learning curve that the code, settings and data of now would give again; None where there is no curve."""
+    found = pd.read_parquet(file) if file.is_file() else pd.DataFrame()
+    if "key" not in found:
+        return None
+    keys = {(label, name): cell_key(_loaded(label), name, folds) for label, name in set(zip(found["data"], found["model"], strict=True))}
+    return found[[keys[row.data, row.model] == row.key for row in found.itertuples()]]
+
+
 DataOption = Annotated[str | None, typer.Option(help="comma between: data sets; default all")]
 OutOption = Annotated[Path | None, typer.Option(help="folder for cells and tables; default EDUKIT_OUTPUTS/prerequisites")]
 
@@ -239,11 +247,9 @@ def table(data: DataOption = None,
     metrics, compared = (pd.DataFrame([row for each in told for row in each[k]]) for k in (0, 1))
     reliability = pd.concat([each[2] for each in told], ignore_index=True)
     if len(compared):
-        compared["p_holm"] = holm(compared["p_value"].tolist())
         compared.to_parquet(place / "differences.parquet", index=False)
     metrics.to_parquet(place / "metrics.parquet", index=False)
-    grown = pd.read_parquet(place / "curve.parquet") if (place / "curve.parquet").is_file() else None
-    words = prerequisite_report.text(metrics, compared, FLOORS, grown)
+    words = prerequisite_report.text(metrics, compared, FLOORS, _grown(place / "curve.parquet", folds))
     with replacing(place / "report.txt") as fresh:
         fresh.write_text(words + "\n", encoding="utf-8")
     figures.save(benchmark_figures.average_precisions(prerequisite_report.precisions(metrics), FLOORS), place / "average_precision.png")
@@ -262,10 +268,11 @@ def curve(data: DataOption = None, track: Annotated[str, typer.Option(help="grou
     records = []
     with _pool(workers) as pool:
         files = run_cells(cells, place, folds, pool, SHARES)
-    for (label, each, _, share), some in files.items():
+    for (label, each, name, share), some in files.items():
         found = pd.concat([pd.read_parquet(f) for f in some], ignore_index=True)
         told = prerequisite_report.judged(found[found["part"] == track], _loaded(label), FLOORS, draws)[0]
-        records += [{"data": label, "track": each, "share": share, **r} for r in told if r["name"] in ("auc", "ap", "f1", "direction_accuracy")]
+        of = {"data": label, "track": each, "share": share, "key": cell_key(_loaded(label), name, folds)}
+        records += [{**of, **r} for r in told if r["name"] in ("auc", "ap", "f1", "direction_accuracy")]
     grown, file = pd.DataFrame(records), place / "curve.parquet"
     if file.is_file():  # curves of other data, tracks and models stay
         grown, key = pd.concat([pd.read_parquet(file), grown], ignore_index=True), ["data", "track", "model"]

@@ -63,6 +63,9 @@ def test_the_learning_curve_uses_fewer_pairs_and_keeps_what_was_drawn_before(jud
         call(*words, "--model", model)
     both = pd.read_parquet(judged_topics / "curve.parquet")
     assert len(both[both["model"] == "degree_logistic"]) == len(grown) and both["model"].nunique() == 2
+    assert len(prerequisites._grown(judged_topics / "curve.parquet", folds=2)) == len(both)
+    both.assign(key="of other code").to_parquet(judged_topics / "curve.parquet")
+    assert prerequisites._grown(judged_topics / "curve.parquet", folds=2).empty
 
 
 def test_a_cell_that_fails_is_named_and_stops_no_other(judged_topics, monkeypatch):

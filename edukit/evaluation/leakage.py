@@ -21,9 +21,10 @@ from edukit.schema import DataError
 CHANGE = 1e-6  # largest change of a prediction that is rounding
 CHANCE = 0.03  # how far from .5 an AUC on answers drawn at random may lie, or three standard errors where they are larger
 TOO_GOOD = 0.97  # no tracing model comes near this AUC on answers it did not see
-ALIKE = 0.9  # share of equal answers from which on the same item again at once is taken for the same response; true second tries agree less
+ALIKE = 0.8  # agreement beyond chance from which on rows of one item, or one moment, are taken for one response; true second tries agree less
 ENOUGH = 50  # rows below which a check of a table says nothing
 NEEDED = ("learner_id", "correct", "probability")
+OF_ANSWERING = ("correct", "hints", "response_time_s", "answer_changes", "response")  # what a row holds only once it is answered
 
 
 @dataclass(frozen=True)
@@ -67,35 +68,57 @@ def prove(make: Callable[[], Any], log: pd.DataFrame, q_matrix: pd.DataFrame, gr
     ------
     Proof
         ``random answers``: answers drawn at random, two thirds of the items with two concepts, score .5. ``later rows``: a learner's present
-        and later answers change no prediction up to now. ``other learners``: nor do other test learners. ``test answers``: with every test answer turned
-        round, graph and fit give the same file, byte by byte.
+        and later answers change no prediction up to now, nor does it matter whether there are later rows. ``other learners``: nor do other test learners.
+        ``test answers``: fitted again once it was asked with every test answer turned round, the file is the same, byte by byte. Graph and model are
+        handed training rows alone, so that this finds what is kept on the side of the answers it was asked about.
+
+    Raises
+    ------
+    DataError
+        Where the model lacks a method, or predicts anything but probabilities aligned to the rows.
 
     References
     ----------
     Badran and Preisach (2024), arXiv 2403.15304 (rows expanded by concept show the answer).
     """
+    if lacking := [verb for verb in ("fit", "predict", "save") if not callable(getattr(make(), verb, None))]:
+        raise DataError(f"the model must have the methods fit, predict and save; found no {', '.join(lacking)}. See LearnerModel in edukit.protocols.")
     static, log = is_static(make()), log.reset_index(drop=True)
     split = splits.cells(log, seed) if static else splits.by_learner(log, seed)
     train, test = split.part(log, "train"), split.part(log, "test")
     yield _random_answers(make, log, q_matrix, static, seed)
     model = make().fit(train, graph_of(train))
+    first = _bytes(model)
+    repeats = first == _bytes(make().fit(train, graph_of(train)))
 
     def ask(rows: pd.DataFrame) -> np.ndarray:
-        return (model.predict(rows, train) if static else model.predict(rows)).to_numpy(float)
+        return _asked(model, rows, train if static else None)
 
     yield _later_rows(ask, test, static, seed)
     yield _other_learners(ask, test, seed)
-    turned = log.copy()
-    turned.loc[test.index, "correct"] = 1 - turned.loc[test.index, "correct"]
-    other = turned.drop(index=test.index)
-    again = make().fit(other, graph_of(other))
+    ask(test.assign(correct=1 - test["correct"]))
+    same = _bytes(make().fit(train, graph_of(train))) == first
+    words = "another one every time, so that nothing can be told: give the model a seed" if not repeats else "the same" if same else "another one"
+    yield Proof("test answers", "fitted again once asked with all test answers turned round: does the fit change?", same if repeats else None,
+                f"{len(test):,} answers turned; the fitted file is {words}")
+
+
+def _bytes(model: Any) -> bytes:
+    """The file that a fitted model is saved to."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / name for name in ("one", "two")]
-        for fitted, file in zip((model, again), files, strict=True):
-            fitted.save(file)
-        same = files[0].read_bytes() == files[1].read_bytes()
-    yield Proof("test answers", "every test answer turned round: does the fit change?", same,
-                f"{len(test):,} answers changed; the fitted file is {'the same' if same else 'another one'}")
+        model.save(Path(folder) / "model")
+        return (Path(folder) / "model").read_bytes()
+
+
+def _asked(model: Any, rows: pd.DataFrame, given: pd.DataFrame | None) -> np.ndarray:
+    """(N,) what the model predicts of the rows."""
+    found = model.predict(rows) if given is None else model.predict(rows, given)
+    if not isinstance(found, pd.Series) or not found.index.equals(rows.index):
+        raise DataError(f"predict must return a Series aligned to the rows asked; found {type(found).__name__}.")
+    p = found.to_numpy(float)
+    if (bad := ~((p >= 0) & (p <= 1))).any():
+        raise DataError(f"predictions must lie in [0, 1]; found {p[bad][0]} in {int(bad.sum()):,} of {len(p):,}.")
+    return p
 
 
 def _random_answers(make: Callable[[], Any], log: pd.DataFrame, q_matrix: pd.DataFrame, static: bool, seed: int) -> Proof:
@@ -111,16 +134,16 @@ def _random_answers(make: Callable[[], Any], log: pd.DataFrame, q_matrix: pd.Dat
     train, test = split.part(drawn, "train"), split.part(drawn, "test")
     model = make().fit(train, ConceptGraph.from_tables(None, None, both))
     answer = test["correct"].to_numpy()
-    found = auc(answer, (model.predict(test, train) if static else model.predict(test)).to_numpy(float))
+    found = auc(answer, _asked(model, test, train if static else None))
     right = answer.sum()
     bound = max(CHANCE, 3 * np.sqrt((len(answer) + 1) / (12 * max(right * (len(answer) - right), 1))))
-    return Proof("random answers", "answers drawn at random: is anything predicted?", bool(abs(found - 0.5) <= bound),
+    return Proof("random answers", "answers drawn at random: is anything predicted?", None if np.isnan(found) else bool(abs(found - 0.5) <= bound),
                  f"AUC {found:.3f} on {len(answer):,} answers; .5 ± {bound:.3f} is chance")
 
 
 def _later_rows(ask: Callable[[pd.DataFrame], np.ndarray], test: pd.DataFrame, static: bool, seed: int) -> Proof:
-    """Turn round the answers from a place on, and mix the items after it: predictions up to that place must stay."""
-    question = "present and later answers changed: do predictions up to now change?"
+    """Change all that answering tells from a place on, and the items after it, or leave the rows after it out: predictions up to there must stay."""
+    question = "present and later answers changed, later rows left out: do predictions up to now change?"
     before = ask(test)
     if static:
         change = np.abs(ask(test.assign(correct=1 - test["correct"])) - before)
@@ -131,10 +154,13 @@ def _later_rows(ask: Callable[[pd.DataFrame], np.ndarray], test: pd.DataFrame, s
     length, worst = np.bincount(code), np.zeros(len(test))
     for _ in range(3):
         cut = rng.integers(0, length)[code]
-        changed = test.copy()
-        changed.loc[place >= cut, "correct"] = 1 - changed.loc[place >= cut, "correct"]
-        changed.loc[place > cut, "item_id"] = rng.permutation(changed.loc[place > cut, "item_id"].to_numpy())
-        worst = np.maximum(worst, np.where(place <= cut, np.abs(ask(changed) - before), 0))
+        changed, now, later = test.copy(), place >= cut, place > cut
+        for column in (c for c in OF_ANSWERING if c in test):
+            changed.loc[now, column] = rng.permutation(changed.loc[now, column].to_numpy())
+        changed.loc[now, "correct"] = 1 - test.loc[now, "correct"]
+        changed.loc[later, "item_id"] = rng.permutation(changed.loc[later, "item_id"].to_numpy())
+        worst = np.maximum(worst, np.where(later, 0, np.abs(ask(changed) - before)))
+        worst[~later] = np.maximum(worst[~later], np.abs(ask(test[~later]) - before[~later]))
     return _unchanged("later rows", question, test, worst)
 
 
@@ -177,14 +203,18 @@ def of_predictions(table: pd.DataFrame) -> list[Proof]:
                             f"{len(table):,} rows (first: row {int(np.argmax(bad)) + 1}).")
     if not len(table):
         raise DataError("predictions must hold rows; found none.")
-    ordered = table.assign(correct=table["correct"].astype(float), probability=table["probability"].astype(float))
+    if table["learner_id"].isna().any():
+        raise DataError(f"predictions.learner_id must be there in every row; found none in {int(table['learner_id'].isna().sum()):,} of {len(table):,} rows.")
+    ordered = table.assign(learner_id=table["learner_id"].astype(str), correct=table["correct"].astype(float), probability=table["probability"].astype(float))
     ordered = ordered.sort_values([c for c in ("learner_id", "order") if c in table], kind="stable").reset_index(drop=True)
     return [_too_good(ordered), *_one_row_each(ordered), _first_answers(ordered)]
 
 
 def _too_good(rows: pd.DataFrame) -> Proof:
-    found = auc(rows["correct"].to_numpy(), rows["probability"].to_numpy())
-    return Proof("plausible score", "is the score one that a tracing model can have?", None if np.isnan(found) else bool(found < TOO_GOOD),
+    right = rows["correct"].to_numpy() >= 0.5
+    found = auc(right, rows["probability"].to_numpy())
+    held = bool(found < TOO_GOOD) if min(right.sum(), (~right).sum()) >= ENOUGH else None
+    return Proof("plausible score", "is the score one that a tracing model can have?", held,
                  f"AUC {found:.3f} on {len(rows):,} rows of {rows['learner_id'].nunique():,} learners; {TOO_GOOD} and more is taken for a leak")
 
 
@@ -193,13 +223,14 @@ def _one_row_each(rows: pd.DataFrame) -> Iterator[Proof]:
     name, question = "one row each", "is one response one row, rather than one per concept?"
     same_learner = (rows["learner_id"] == rows["learner_id"].shift()).to_numpy()
     answer, again = rows["correct"].to_numpy(), np.zeros(len(rows), bool)
-    if "order" in rows:
-        again |= same_learner & (rows["order"] == rows["order"].shift()).to_numpy()
-    if "item_id" in rows:
-        repeated = same_learner & (rows["item_id"] == rows["item_id"].shift()).to_numpy()
-        if repeated.sum() >= ENOUGH and (answer[repeated] == np.roll(answer, 1)[repeated]).mean() > ALIKE:
+    chance = answer.mean() ** 2 + (1 - answer.mean()) ** 2  # how often two answers agree that have nothing to do with each other
+    same = {c: same_learner & (rows[c] == rows[c].shift()).to_numpy() for c in ("order", "item_id") if c in rows}
+    if len(same) == 2:  # one moment, one item; items handed in together have a moment in common and nothing else
+        again |= same["order"] & same["item_id"]
+    for repeated in same.values():
+        if repeated.sum() >= ENOUGH and (answer[repeated] == np.roll(answer, 1)[repeated]).mean() > chance + ALIKE * (1 - chance):
             again |= repeated
-    if "order" not in rows and "item_id" not in rows:
+    if not same:
         yield Proof(name, question, None, "needs a column item_id or order")
         return
     if not again.any():
@@ -214,14 +245,22 @@ def _one_row_each(rows: pd.DataFrame) -> Iterator[Proof]:
 
 
 def _first_answers(rows: pd.DataFrame) -> Proof:
-    """Of a learner's first response nothing is known but the item: even its rate among these very answers cannot be beaten by much."""
+    """Of a learner's first response nothing is known but the item: nothing that reads the item alone ranks better than its rate among these answers.
+
+    Only learners whose rows are all there count, by their ``order``: what stands before the first row of others is not known.
+    """
     name, question = "first answers", "does a learner's first prediction know more than the item tells?"
-    first = rows[rows["learner_id"] != rows["learner_id"].shift()]
-    y = first["correct"].to_numpy()
-    if "item_id" not in rows or len(first) < ENOUGH or y.min() == y.max():
-        return Proof(name, question, None, f"needs item_id and {ENOUGH} learners with right and wrong first answers; found {len(first):,} learners")
-    known = first.groupby("item_id")["correct"].transform("mean").to_numpy()  # has seen the answers themselves: nothing that reads the item alone ranks better
-    own, best = auc(y, first["probability"].to_numpy()), auc(y, known)
+    needs = f"needs item_id, order from the first response on, and {ENOUGH} learners with right and wrong first answers"
+    if "item_id" not in rows or "order" not in rows:
+        return Proof(name, question, None, needs)
+    order = pd.to_numeric(rows["order"], errors="coerce").groupby(rows["learner_id"])
+    start, number = order.transform("min"), order.transform("nunique")
+    whole = start.isin([0, 1]) & (order.transform("max") - start + 1 == number)
+    first = rows[whole & (rows["learner_id"] != rows["learner_id"].shift())]
+    y = (first["correct"] >= 0.5).to_numpy(float)
+    if len(first) < ENOUGH or y.min() == y.max():
+        return Proof(name, question, None, f"{needs}; found {len(first):,} learners")
+    own, best = auc(y, first["probability"].to_numpy()), auc(y, pd.Series(y).groupby(first["item_id"].to_numpy()).transform("mean").to_numpy())
     error = np.sqrt((len(y) + 1) / (12 * y.sum() * (len(y) - y.sum())))
     return Proof(name, question, bool(own <= max(best, 0.5) + 3 * error),
                  f"AUC {own:.3f} on {len(y):,} first answers; the items' rates among these answers score {best:.3f}")

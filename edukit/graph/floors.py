@@ -145,7 +145,9 @@ class RefD(Floor):
     """
 
     def _numbers(self, pairs: pd.DataFrame) -> np.ndarray:
-        return np.nan_to_num(self._features.wikipedia(pairs), nan=0.0)
+        back = pairs.rename(columns=dict(zip(PAIR, PAIR[::-1], strict=True)))
+        here, there = self._features.stated(pairs), self._features.stated(back)  # by its definition it changes its sign with the order
+        return np.nan_to_num(np.where(np.isnan(here), -there, here), nan=0.0)
 
     def _learn(self, tables: Tables, rows: pd.DataFrame) -> None:
         from sklearn.linear_model import LogisticRegression

@@ -166,7 +166,7 @@ class Fusion:
 
         model = HistGradientBoostingClassifier(learning_rate=self.rate, max_iter=self.rounds, max_leaf_nodes=self.leaves, random_state=self.seed,
                                                min_samples_leaf=self.smallest_leaf, l2_regularization=self.penalty, early_stopping=False)
-        return model.fit(x, label)
+        return model.fit(np.where(np.isfinite(x).any(axis=0), x, 0.0), label)  # a number that no row has cannot be cut into bins
 
     def _left_out(self, x: np.ndarray, label: np.ndarray, known: np.ndarray, part: np.ndarray) -> np.ndarray:
         """(N,) log odds of each row from trees that saw no row of one of its ends' parts, averaged over both; NaN = not known."""

@@ -107,12 +107,16 @@ def score_by_topic(model: Callable[[], Fusion], sources: Sources, pairs: pd.Data
 def by_channel(scored: pd.DataFrame) -> pd.DataFrame:
     """Per pair of a trial with all channels ``n``, ``probability``, and as :meth:`Fusion.by_channel` the log odds of each channel and ``prior``.
 
-    Means over seeds. A channel is NaN where it had nothing to go on in any seed; pairs of which no channel says anything are left out.
+    Means over seeds of the log odds; a channel that has nothing to go on in a seed adds 0 there, and is NaN where it never has. ``probability`` is what they
+    add up to. Pairs of which no channel says anything are left out.
     """
     added = {column: column.removeprefix(ADDED) for column in map(str, scored.columns) if column.startswith(ADDED)}
-    whole = "+".join(name for name in added.values() if name != "prior")
-    kept = scored.dropna(subset=whole)[[*PAIR, "n", whole, *added]]
-    return kept.groupby(PAIR).mean().reset_index().rename(columns={**added, whole: "probability"})
+    channels = [name for name in added.values() if name != "prior"]
+    kept = scored.dropna(subset="+".join(channels))[[*PAIR, "n", *added]].rename(columns=added)
+    told = kept.fillna(dict.fromkeys(channels, 0.0)).groupby(PAIR).mean()
+    told["probability"] = 1 / (1 + np.exp(-told[[*channels, "prior"]].sum(axis=1)))
+    told[channels] = told[channels].where(kept.groupby(PAIR)[channels].count() > 0)
+    return told.reset_index()[[*PAIR, "n", "probability", *channels, "prior"]]
 
 
 def exchanged(tables: Tables, seed: int = 0) -> dict[str, pd.DataFrame]:

@@ -177,7 +177,7 @@ class PairFeatures:
         """(N, F) float32 features of :data:`CONTEXT` of positions, those of courses where the data have them, then those of :data:`NAMES`."""
         return self._every[a, b] if len(self.concepts) <= EVERY else self._computed(a, b).astype(np.float32)
 
-    def _stated(self, pairs: pd.DataFrame) -> np.ndarray:
+    def stated(self, pairs: pd.DataFrame) -> np.ndarray:
         """(N, F) columns of the pairs as they stand, of the pairs' own domain where they name one."""
         means, owns = self._kept
         found = means.reindex(_key(pairs)).to_numpy(float)
@@ -209,7 +209,7 @@ class PairFeatures:
         name = ["_".join(swap.get(w, w) for w in c.split("_")) for c in self._held]
         other = np.array([self._held.index(n if n in self._held else c) for n, c in zip(name, self._held, strict=True)])
         ways = self.columns[[c for c in (*PAIR, "domain") if c in self.columns]]
-        here, there = self._stated(ways), self._stated(_turn(ways))[:, other]
+        here, there = self.stated(ways), self.stated(_turn(ways))[:, other]
         both = np.isfinite(there).all(axis=1)
         same, against = (both.sum() >= 10 and np.isclose(here[both], way * there[both]).all(axis=0) for way in (1, -1))
         return other, np.where(same, 1.0, np.where(against, -1.0, np.nan))
@@ -217,15 +217,15 @@ class PairFeatures:
     def wikipedia(self, pairs: pd.DataFrame) -> np.ndarray:
         """(N, F) numbers that came with the pairs, each of its own domain where the pairs name one; F may be 0.
 
-        A pair that is held the other way round only has those numbers turned; NaN for a pair that is not held, and, where other columns turn, in
-        a column that does not: that it is missing would tell which order the table holds, and so what was judged.
+        A pair that is held the other way round only has those numbers turned; NaN for a pair that is not held, and in a column that cannot be
+        turned: where it is missing would tell which order the table holds, and so what was judged.
         """
         if self.columns is None:
             return np.zeros((len(pairs), 0))
         other, sign = self._turned
-        found = self._stated(pairs)
-        found = np.where(np.isnan(found), self._stated(_turn(pairs))[:, other] * sign, found)
-        return np.where(np.isnan(sign) & np.isfinite(sign).any(), np.nan, found)
+        found = self.stated(pairs)
+        found = np.where(np.isnan(found), self.stated(_turn(pairs))[:, other] * sign, found)
+        return np.where(np.isnan(sign), np.nan, found)
 
     def signed(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers of any size brought together: sign times log of 1 + size, so that a count of 10,000 does not drown a share."""

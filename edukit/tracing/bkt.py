@@ -149,6 +149,8 @@ class BKT:
     kind = "bkt"
 
     def __init__(self, items: bool = True, forgetting: bool = True, pooling: float = 5.0) -> None:
+        if not pooling > 0:
+            raise DataError(f"bkt.pooling must be above 0; found {pooling:g}. It is a number of observations, such as 5.")
         self.items, self.forgetting, self.pooling = items, forgetting, pooling
 
     def fit(self, interactions: pd.DataFrame, graph: PrerequisiteGraph, dif_groups: pd.Series | None = None) -> Self:
@@ -169,11 +171,13 @@ class BKT:
                             "add the items to the q_matrix, or use a model of items (irt)")
         per_concept, reached = np.repeat(np.array(START)[:, None], len(vocabulary.concept_ids), axis=1), -np.inf
         parameters = self._guard(per_concept, per_concept[3:, vocabulary.item_concepts])
+        kept = parameters
         for _ in range(ROUNDS):
-            parameters, fit = self._improve(waves, parameters, vocabulary.item_concepts)
-            if fit < reached + TOLERANCE:
+            further, fit = self._improve(waves, parameters, vocabulary.item_concepts)
+            if fit < reached + TOLERANCE:  # with several concepts a response EM is approximate, and may lead down
+                parameters = parameters if fit > reached else kept
                 break
-            reached = fit
+            kept, reached, parameters = parameters, fit, further
         self.vocabulary_, self.parameters_ = vocabulary, parameters
         self.rate_ = float(histories.correct.mean(dtype=float))
         return self

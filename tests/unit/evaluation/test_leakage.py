@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from edukit import splits
 from edukit.evaluation import leakage
 from edukit.graph.concept_graph import ConceptGraph
 from edukit.schema import DataError
@@ -25,6 +27,7 @@ def world() -> tuple[pd.DataFrame, pd.DataFrame]:
     p = 1 / (1 + np.exp(-rng.normal(0, 1.2, (LEARNERS, 1)) - rng.normal(0, 1, 24)[item]))
     log = pd.DataFrame({"learner_id": np.repeat([f"u{u}" for u in range(LEARNERS)], STEPS), "item_id": [f"q{i}" for i in item.ravel()],
                         "correct": (rng.random(item.shape) < p).astype(float).ravel(), "order": np.tile(np.arange(STEPS), LEARNERS)})
+    log["hints"] = (rng.random(len(log)) < 0.5 * (1 - log["correct"])).astype(int)
     return log, pd.DataFrame({"item_id": [f"q{i}" for i in range(24)], "concept_id": [f"c{i % 4}" for i in range(24)]})
 
 
@@ -60,6 +63,27 @@ class Foreseeing(Sound):
         return rows.groupby("learner_id")["correct"].transform("mean")
 
 
+class Counting(Sound):
+    """Knows how many answers a learner will give."""
+
+    def predict(self, rows: pd.DataFrame) -> pd.Series:
+        return (super().predict(rows) + rows.groupby("learner_id")["order"].transform("max") / 100).clip(0, 1)
+
+
+class Hinted(Sound):
+    """Reads the hints of the very response."""
+
+    def predict(self, rows: pd.DataFrame) -> pd.Series:
+        return (super().predict(rows) - 0.1 * rows["hints"]).clip(0, 1)
+
+
+class Unseeded(Sound):
+    """Fits another number each time."""
+
+    def save(self, path: Path) -> None:
+        path.write_text(str(np.random.default_rng().random()))
+
+
 class Crowded(Sound):
     """Set off against the mean of whoever is asked at the same time."""
 
@@ -80,27 +104,43 @@ def test_what_does_not_leak_is_cleared(make, world):
     assert len(found) == 4 and all(found.values())
 
 
-@pytest.mark.parametrize(("make", "caught"), [(Expanding, "random answers"), (Foreseeing, "later rows"), (Crowded, "other learners")])
+@pytest.mark.parametrize(("make", "caught"), [(Expanding, "random answers"), (Foreseeing, "later rows"), (Counting, "later rows"), (Hinted, "later rows"),
+                                              (Crowded, "other learners")])
 def test_each_planted_leak_is_found_by_its_proof(make, caught, world):
     assert verdicts(make, world)[caught] is False
 
 
-def test_a_fit_that_reads_the_test_answers_is_found(world):
-    log, q_matrix = world
+def test_a_fit_that_keeps_what_it_was_asked_is_found(world):
+    class Keeping(Sound):
+        asked: ClassVar[list[float]] = []
 
-    class Peeking(Sound):
         def fit(self, rows, graph):
-            self.rate, self.concepts = len(graph.prerequisites), graph.q_matrix
+            super().fit(rows, graph)
+            self.rate = self.asked[-1] if self.asked else self.rate
             return self
 
-    edges = pd.DataFrame({"concept_id": ["c1"], "requires_id": ["c0"], "source": "all", "weight": 1.0})
-    calls = []
+        def predict(self, rows):
+            self.asked.append(rows["correct"].mean())
+            return super().predict(rows)
 
-    def of_all(train: pd.DataFrame) -> ConceptGraph:  # a graph kept from one call to the next, as a stale cache would
-        calls.append(train)
-        return ConceptGraph.from_tables(None, edges if len(calls) > 1 else None, q_matrix)
+    assert verdicts(Keeping, world)["test answers"] is False
 
-    assert verdicts(Peeking, world, of_all)["test answers"] is False
+
+def test_a_fit_without_a_seed_is_no_leak(world):
+    assert verdicts(Unseeded, world) == {"random answers": True, "later rows": True, "other learners": True, "test answers": None}
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda p: p * np.nan, "found nan in"), (lambda p: p + 1, r"must lie in \[0, 1\]"), (lambda p: p.to_numpy(), "found ndarray")])
+def test_what_is_no_prediction_is_refused(change, message, world):
+    class Broken(Sound):
+        def predict(self, rows):
+            return change(super().predict(rows))
+
+    with pytest.raises(DataError, match=message):
+        verdicts(Broken, world)
+    with pytest.raises(DataError, match="no predict, save"):
+        verdicts(type("Half", (), {"fit": Sound.fit}), world)
 
 
 def test_the_first_offender_is_named(world):
@@ -146,6 +186,22 @@ def test_what_cannot_be_told_is_said(world):
     bare = predictions(world, np.full(len(world[0]), 0.5))[["learner_id", "correct", "probability"]]
     found = told(bare)
     assert found["one row each"] is None and found["first answers"] is None
+    assert told(predictions(world, world[0]["correct"].to_numpy())[:30])["plausible score"] is None  # too few to say
+
+
+def test_sound_tables_of_other_shapes_raise_no_alarm(world):
+    log, q_matrix = world
+    part = splits.cells(log, 0)
+    static = StaticIRT().fit(part.part(log, "train"), ConceptGraph.from_tables(None, None, q_matrix))
+    asked = part.part(log, "test")
+    cells = told(asked.assign(probability=static.predict(asked, part.part(log, "train"))))
+    assert cells["first answers"] is None and cells["plausible score"] is True  # what came before a learner's first row here is not known
+    rng = np.random.default_rng(3)
+    drill = pd.DataFrame({"learner_id": np.repeat(np.arange(60), 40), "item_id": "the same", "correct": (rng.random(2400) < 0.95) * 1.0, "probability": 0.9})
+    quiz = log.assign(order=log["order"] // 5, probability=0.6).drop_duplicates(["learner_id", "order", "item_id"])
+    marks = log.assign(correct=0.6 + 0.3 * log["correct"], probability=0.7)
+    for table in (drill, quiz, marks):
+        assert False not in told(table).values()
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -118,12 +118,17 @@ def test_course_features_say_which_way_courses_run():
     assert np.isfinite(features.context(*features.positions(asked))).all()
 
 
-def test_wikipedia_numbers_are_those_of_the_domain_and_missing_elsewhere():
-    columns = pd.DataFrame({"concept_id": ["id01", "id01"], "requires_id": ["id02", "id02"], "domain": ["a", "b"], "refd": [1.0, 3.0]})
+def test_wikipedia_numbers_are_those_of_the_domain_turned_with_the_pair_and_missing_elsewhere():
+    rows = [row for k in range(1, 13) for domain, value in (("a", 1.0), ("b", 3.0))
+            for row in ((f"id{k:02d}", f"id{k + 12:02d}", domain, value * k, 1.0), (f"id{k + 12:02d}", f"id{k:02d}", domain, -value * k, 7.0))]
+    columns = pd.DataFrame([*rows, ("id26", "id27", "a", 5.0, 1.0)], columns=[*PAIR, "domain", "refd", "title"])
     features = PairFeatures.from_tables({**world(False)[0], "pair_features": columns})
-    asked = pd.DataFrame({"concept_id": ["id01", "id01", "id02"], "requires_id": ["id02", "id02", "id01"], "domain": ["b", "c", "b"]})
-    np.testing.assert_array_equal(features.wikipedia(asked).ravel(), [3.0, 2.0, np.nan])
-    assert features.numbers(asked).shape == (3, len(NAMES) + 1)
+    asked = pd.DataFrame([("id01", "id13", "b"), ("id01", "id13", "c"), ("id13", "id01", "b"), ("id27", "id26", "a"), ("id01", "id02", "a")],
+                         columns=[*PAIR, "domain"])
+    told = features.wikipedia(asked)
+    np.testing.assert_array_equal(told[:, 0], [3.0, 2.0, -3.0, -5.0, np.nan])
+    assert np.isnan(told[:, 1]).all(), "a number that cannot be turned would tell which order was judged"
+    assert features.numbers(asked).shape == (5, len(NAMES) + 2)
 
 
 def test_links_are_walked_the_same_whichever_order_of_a_pair_the_table_holds():
