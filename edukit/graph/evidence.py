@@ -16,6 +16,7 @@ from edukit.graph.cells import Cells, fold
 from edukit.graph.concept_graph import ConceptGraph
 from edukit.graph.growing_order import GrowingOrder
 from edukit.graph.pair_counts import Factors, pair_sums, resampled_sums
+from edukit.graph.pair_scores import need_log
 from edukit.protocols import LearnerBatches, NotFittedError, Tables
 from edukit.schema import DataError
 from edukit.validation import validate
@@ -200,9 +201,7 @@ class Evidence:
         DataError
             If a table is missing, or the statistic needs an order that is unknown.
         """
-        for name in ("interactions", "q_matrix"):
-            if name not in tables:
-                raise DataError(f"Evidence needs the table {name}; found {', '.join(tables) or 'no table'}.")
+        need_log(self, tables)
         self._cells = fold(tables["interactions"], tables["q_matrix"])
         wide = _wide(self._cells, self.min_common)
         if self.statistic not in wide:

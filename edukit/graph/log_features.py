@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from edukit.graph.cells import Cells, fold
+from edukit.graph.cells import Cells, few_enough, fold
 from edukit.graph.pair_features import PAIR
 from edukit.protocols import LearnerBatches
-from edukit.schema import DataError
 
-MOST = 5_000  # concepts whose pairs are held as matrices
 PRIOR = 50.0  # common learners that weigh as much as the assumption that two residuals are unrelated
 PROFILE = 30  # directions kept of the residual correlations
 RESPONSES = ("correct_if_passed", "correct_if_passed_back", "correct_if_passed_z", "correct_if_passed_z_back", "fails_if_failed", "fails_if_failed_back",
@@ -160,9 +158,7 @@ class LogFeatures:
             If no response is on an item of the q_matrix, or there are more than 5,000 concepts.
         """
         size = q_matrix["concept_id"].nunique()
-        if size > MOST:
-            raise DataError(f"features from a log hold matrices of concepts x concepts, at most {MOST:,} concepts; found {size:,} in the q_matrix. "
-                            "Hand in the q_matrix of one area at a time.")
+        few_enough(size)
         cells = fold(interactions, q_matrix)
         sums = _sums(cells)
         apart, common = ~np.eye(size, dtype=bool), sums["common"]
