@@ -211,7 +211,7 @@ _DECLARED = (
         _optional("model", "text", "which model"), _optional("attempt", "count", "which attempt at the item", low=1),
     )),
     Table("mastery", "what one learner is estimated to know of one concept", (
-        _LEARNER, _CONCEPT, _share("mastery", "expected share of the concept's items answered correctly"),
+        _LEARNER, _CONCEPT, _share("mastery", "expected share of the concept's items answered correctly; of bkt: P(known)"),
         _share("sd", "posterior standard deviation of mastery"), Column("n", "count", "responses on the concept", low=0),
     ), key=("learner_id", "concept_id")),
     Table("evidence", "what the responses say about one ordered pair of concepts", (

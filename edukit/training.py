@@ -1,16 +1,22 @@
 """The one training loop: early stopping on validation loss, exact resume, micro-batches, and no surprises.
 
 A thin use of Lightning's Trainer, and the only module that imports it (which takes seconds: import this module inside ``fit``).
+Under ``torchrun`` every process holds the whole module and takes its share of the micro-batches of each batch; sums of gradients and losses
+are the whole batch's on all of them, so that they take the same steps and stop in the same epoch.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,15 +25,19 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
 from tqdm import tqdm
 
+from edukit.processes import PATIENCE, dealt, summed, together
 from edukit.protocols import DiagnosticError
-from edukit.reproducibility import replacing
+from edukit.reproducibility import code_fingerprint, environment, fingerprint, replacing
 from edukit.schema import DataError
 
 Batch = Sequence[Any]  # the micro-batches of one step of the optimiser: anything made of tensors
-Loss = Callable[[torch.nn.Module, Any], tuple[torch.Tensor, int]]  # (module, micro-batch) -> (summed loss, number of responses)
+Loss = Callable[[torch.nn.Module, Any], tuple[Tensor, int]]  # (module, micro-batch) -> (summed loss, number of responses)
 _DEVICES = {"cpu": "cpu", "cuda": "gpu", "auto": "auto"}
+FORGOTTEN = timedelta(days=30)  # a state that no run has come back to for so long is removed
 
 
 def derived_seed(seed: int, epoch: int) -> int:
@@ -35,14 +45,21 @@ def derived_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
+class _Together(DDPStrategy):
+    """How Lightning starts and finds several processes, without its wrapper, which would average over processes what is summed here."""
+
+    def configure_ddp(self) -> None:
+        """Leave the module as it is."""
+
+
 @dataclass(frozen=True)
 class _Loader:
-    """Batches as one loader (a bare list would be taken for several)."""
+    """Batches as one loader (a bare list would be taken for several), from the first on whenever it is asked: Lightning asks twice."""
 
-    batches: Iterable[Batch]
+    batches: Callable[[], Iterable[Batch]]
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self.batches)
+        return iter(self.batches())
 
 
 class _Run(pl.LightningModule):
@@ -58,44 +75,49 @@ class _Run(pl.LightningModule):
         self.sums = {"train": [0.0, 0], "valid": [0.0, 0]}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.module.parameters(), lr=self.loop.learning_rate)
+        return torch.optim.Adam(self.module.parameters(), lr=self.loop.learning_rate, fused=True)
 
     def train_dataloader(self) -> _Loader:
-        return _Loader(self.train_batches(self.current_epoch))
+        return _Loader(partial(self.train_batches, self.current_epoch))
 
     def val_dataloader(self) -> _Loader:
-        return _Loader(self.valid_batches())
+        return _Loader(self.valid_batches)
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(derived_seed(self.loop.seed, self.current_epoch))
 
-    def _summed(self, part: str, micro: Any, batch: int) -> tuple[torch.Tensor, int]:
-        total, n = self.loss(self.module, micro)
-        if not torch.isfinite(total):
+    def _add_up(self, part: str, batch: Batch, batch_idx: int) -> int:
+        """Losses (and in training gradients) of a whole batch summed over its micro-batches and all processes; how many responses it has."""
+        total, responses = torch.zeros((), device=self.device), 0
+        for micro in dealt(batch, self.trainer.world_size)[self.trainer.global_rank]:
+            one, n = self.loss(self.module, micro)
+            if part == "train":
+                one.backward()
+            total, responses = total + one.detach(), responses + n
+        if self.trainer.world_size > 1:
+            total, responses = summed(total, responses, list(self.module.parameters()) if part == "train" else [])
+        loss = float(total)
+        if not np.isfinite(loss):
             raise DiagnosticError(
-                f"the {part} loss must be a finite number; found {float(total.detach())} in epoch {self.current_epoch + 1}, "
-                f"batch {batch + 1}; lower the learning rate (now {self.loop.learning_rate:g}) or look for extreme values in the data")
-        self.sums[part][0] += float(total.detach())
-        self.sums[part][1] += n
-        return total, n
+                f"the {part} loss must be a finite number; found {loss} in epoch {self.current_epoch + 1}, "
+                f"batch {batch_idx + 1}; lower the learning rate (now {self.loop.learning_rate:g}) or look for extreme values in the data")
+        self.sums[part][0] += loss
+        self.sums[part][1] += responses
+        return max(responses, 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
         optimizer.zero_grad()
-        responses = 0
-        for micro in batch:
-            total, n = self._summed("train", micro, batch_idx)
-            self.manual_backward(total)
-            responses += n
-        for parameter in self.module.parameters():
-            if parameter.grad is not None:
-                parameter.grad.div_(responses)
-        self.clip_gradients(optimizer, gradient_clip_val=self.loop.clip, gradient_clip_algorithm="norm")
+        responses = self._add_up("train", batch, batch_idx)
+        gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients) / responses
+        scale = (self.loop.clip / (norm + 1e-6)).clamp(max=1.0) / responses
+        for gradient in gradients:
+            gradient.mul_(scale)
         optimizer.step()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        for micro in batch:
-            self._summed("valid", micro, batch_idx)
+        self._add_up("valid", batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         mean = {part: total / max(n, 1) for part, (total, n) in self.sums.items()}
@@ -113,15 +135,26 @@ class _Run(pl.LightningModule):
         self.best, self.records = checkpoint["edukit"]["best"], checkpoint["edukit"]["records"]
 
 
+class _Stop(EarlyStopping):
+    """Early stopping that also holds for a run killed between its last epoch and its end."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
+
+
 class _Checkpoint(Callback):
     """After every epoch, the whole state of the run in one file that is complete or absent."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch and trainer.is_global_zero:
+            print(f"going on from epoch {trainer.current_epoch} ({self.path})", flush=True)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        with replacing(self.path) as draft:
-            trainer.save_checkpoint(draft)
+        with replacing(self.path) if trainer.is_global_zero else nullcontext(self.path) as draft:
+            trainer.save_checkpoint(draft)  # the first process writes, the others wait for it
 
 
 class _Progress(Callback):
@@ -129,9 +162,9 @@ class _Progress(Callback):
 
     bar: Any = None
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.bar = tqdm(total=trainer.max_epochs, initial=trainer.current_epoch, desc="training", unit="epoch", leave=False, miniters=0,
-                        disable=None)
+                        disable=None if trainer.is_global_zero else True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         records = cast(_Run, pl_module).records
@@ -179,7 +212,8 @@ class TrainingLoop:
         Largest norm of the gradient.
     device : 'cpu' | 'cuda' | 'auto'
     checkpoint_dir : Path, optional
-        Where a run leaves its state after every epoch, so that a killed one can go on; a run that ends removes it.
+        Where a run leaves its state after every epoch, so that a killed one goes on when it is started again with the same code, data, settings
+        and libraries. A run that ends removes its state; so is, by the next run, one that was left for 30 days.
     seed : int
         With the epoch it fixes every random number of that epoch.
     """
@@ -206,7 +240,7 @@ class TrainingLoop:
         valid_batches : () -> batches
         loss : (module, micro-batch) -> (summed loss, number of responses)
         run_key : str
-            Fingerprint of data and settings: a checkpoint is only taken up by the run that left it.
+            Fingerprint of data and settings: a checkpoint is only taken up by the run that left it, of the same code.
 
         Returns
         -------
@@ -224,13 +258,13 @@ class TrainingLoop:
             raise DataError(f"device must be one of {', '.join(_DEVICES)}; found {self.device!r}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise DataError("device must be there; found no CUDA device; use device='cpu' or device='auto'")
+        processes, state = together(), self._state(run_key)
         run = _Run(module, train_batches, valid_batches, loss, self)
-        state = Path(self.checkpoint_dir) / f"{run_key}.ckpt" if self.checkpoint_dir else None
-        callbacks: list[Callback] = [EarlyStopping("valid_loss", patience=self.patience, check_on_train_epoch_end=False), _Progress()]
-        callbacks += [_Checkpoint(state)] if state else []
+        callbacks = [_Stop("valid_loss", patience=self.patience, check_on_train_epoch_end=False), _Progress(), *([_Checkpoint(state)] if state else [])]
         with _quiet(), torch.random.fork_rng():
             trainer = pl.Trainer(
-                accelerator=_DEVICES[self.device], devices=1, max_epochs=self.epochs, callbacks=callbacks, logger=False,
+                accelerator=_DEVICES[self.device], devices=processes, max_epochs=self.epochs, callbacks=callbacks, logger=False,
+                strategy=_Together(timeout=PATIENCE) if processes > 1 else "auto", use_distributed_sampler=False,
                 enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
                 reload_dataloaders_every_n_epochs=1)
             on_interrupt = signal.getsignal(signal.SIGINT)
@@ -243,6 +277,17 @@ class TrainingLoop:
                 raise
         module.cpu().load_state_dict(run.best["weights"])
         module.eval()
-        if state:
+        if state and trainer.is_global_zero:
             state.unlink(missing_ok=True)
         return pd.DataFrame(run.records)
+
+    def _state(self, run_key: str) -> Path | None:
+        """File of the state of this very run, after states that nobody came back to are gone."""
+        if self.checkpoint_dir is None:
+            return None
+        for left in Path(self.checkpoint_dir).glob("*.ckpt*"):  # states, and drafts of states
+            with suppress(FileNotFoundError):  # other runs come and go
+                if time.time() - left.stat().st_mtime > FORGOTTEN.total_seconds():
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+        key = fingerprint(run_key, replace(self, checkpoint_dir=None), together(), code_fingerprint(), environment())
+        return Path(self.checkpoint_dir) / f"{key}.ckpt"

@@ -47,10 +47,10 @@ def run(cfg: DictConfig) -> RunReport:
     with recipe.open_run(cfg) as job:
         data, allows = job.data, job.data.allows()
         tracing = cfg.tracing if allows["order"] else cfg.unordered
-        name = tracing._target_.rsplit(".", 1)[-1]
+        model = recipe.learner_model(tracing, cfg.paths)
+        name = recipe.name_of(model)
         if tracing._target_ != cfg.tracing._target_:
-            recipe.say(f"order unknown: {cfg.tracing._target_.rsplit('.', 1)[-1]} needs it, {name} is used in its place")
-        model = instantiate(tracing)
+            recipe.say(f"order unknown: {recipe.name_of(recipe.learner_model(cfg.tracing, cfg.paths))} needs it, {name} is used in its place")
         static = "given" in inspect.signature(model.predict).parameters
         train, test = job.part(static)
         graph = job.graph(train)

@@ -26,6 +26,7 @@ from edukit.data.store import load
 from edukit.evaluation import RunReport, tracking
 from edukit.graph.sources import Expert, NoGraph
 from edukit.metrics import record
+from edukit.processes import agreed, first_before_others, is_first, part_ways
 from edukit.protocols import DiagnosticError, NotFittedError, OrderUnknownError, PrerequisiteGraph
 from edukit.reproducibility import bundled, code_fingerprint, draw_seed, environment, replacing, seed_everything
 from edukit.schema import DataError
@@ -35,8 +36,20 @@ NEEDED = 4  # times the size of a table that an experiment on it takes in memory
 
 
 def say(line: str) -> None:
-    """Print one line of progress at once."""
-    print(line, flush=True)
+    """Print one line of progress at once; of several processes only the first speaks."""
+    if is_first():
+        print(line, flush=True)
+
+
+def learner_model(tracing: DictConfig, paths: DictConfig) -> Any:
+    """The learner model of a config; a network leaves its state under the outputs, so that a killed run goes on where it was."""
+    left = {"checkpoint_dir": str(Path(paths.outputs) / "checkpoints")} if tracing.get("checkpoint_dir", "") is None else {}
+    return instantiate(tracing, **left)
+
+
+def name_of(model: Any) -> str:
+    """What tables and messages call a learner model; one class that is several published models by its settings tells which."""
+    return str(getattr(model, "name", model.kind))
 
 
 @dataclass
@@ -161,6 +174,8 @@ def free_memory() -> float:
 def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
     """Open a run, and close it: everything lands in one folder that appears whole or not at all, then in the tracking.
 
+    Of several processes only the first comes to the end.
+
     Parameters
     ----------
     cfg : the config of the experiment.
@@ -173,11 +188,12 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
     """
     started = int(time.time() * 1000)
     if cfg.seed is None:
-        cfg.seed = draw_seed()
+        cfg.seed = agreed(draw_seed())
         say(f"seed {cfg.seed} (drawn)")
     seed_everything(int(cfg.seed))
     OmegaConf.resolve(cfg)
-    data = load(instantiate(cfg.data), say)
+    with first_before_others():
+        data = load(instantiate(cfg.data), say)
     describe(data)
     if cfg.learners is not None:
         data = data.sample(cfg.learners, int(cfg.seed))
@@ -189,6 +205,7 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
         folder.mkdir()
         run = Run(cfg, data, folder)
         yield run
+        part_ways()
         ended = int(time.time() * 1000)
         usage = {"seconds": (ended - started) / 1000, "peak_rss_mb": _peak_memory_mb()}
         run.metrics += [record(name, round(value, 2)) for name, value in usage.items()]
@@ -234,9 +251,22 @@ def start(experiment: str, *overrides: str) -> RunReport:
     return importlib.import_module(f"edukit.experiments.{experiment}").run(config(experiment, *overrides))
 
 
+def finished(cfg: object) -> str | None:
+    """Id of the run that this job of a sweep already was, before the sweep was stopped and started again with the same words."""
+    if tracking.PARENT not in os.environ or not isinstance(cfg, DictConfig) or cfg.get("seed") is None:
+        return None
+    data = load(instantiate(cfg.data), say)
+    drawn = data if cfg.learners is None else data.sample(cfg.learners, int(cfg.seed))
+    resolved: Any = OmegaConf.to_container(cfg, resolve=True)
+    return tracking.done_before(Path(cfg.paths.tracking), resolved, drawn.fingerprint, code_fingerprint())
+
+
 def guard(run: Callable[..., object], *words: object) -> None:
     """Run a job of the command line; an error of the house is one message and exit code 2, without a traceback."""
     try:
+        if before := finished(words[0] if words else None):
+            say(f"done before in this sweep, with the same settings, data and code: run {before[:8]}")
+            return
         run(*words)
     except (DataError, OrderUnknownError, DiagnosticError, NotFittedError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -5,27 +5,29 @@ from __future__ import annotations
 import inspect
 
 import hydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from edukit.evaluation import RunReport, evaluate
+from edukit.processes import part_ways
 from edukit.report import figures
 
-from . import recipe
+from . import recipe, serving
 
 
 def run(cfg: DictConfig) -> RunReport:
     """Fit ``cfg.tracing`` on the training part, predict the test part, report with intervals, by group and over a learner's first answers."""
     with recipe.open_run(cfg) as job:
-        model, name = instantiate(cfg.tracing), cfg.tracing._target_.rsplit(".", 1)[-1]
+        model = recipe.learner_model(cfg.tracing, cfg.paths)
+        name = recipe.name_of(model)
         static = "given" in inspect.signature(model.predict).parameters
         train, test = job.part(static)
         graph = job.graph(train)
         recipe.say(f"fitting {name} on {len(train):,} responses")
         model.fit(train, graph)
+        part_ways()
         predicted = model.predict(test, train) if static else model.predict(test)
-        model.save(job.folder / "model.safetensors")
-        job.tracked.append("model.safetensors")
+        model.save(job.folder / serving.MODEL)
+        job.tracked += [serving.MODEL, serving.keep_graph(job.data.tables.get("concepts"), graph, job.folder)]
 
         predictions = {name: predicted.to_numpy(), **evaluate.floors(train, test)}
         split = job.split["name"]

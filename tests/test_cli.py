@@ -63,7 +63,7 @@ def test_a_school_csv_is_checked_and_mapped(place):
     assert done.returncode == 0, done.stdout + done.stderr
     report = RunReport.read(Path(done.stdout.strip().split("\n")[-1]))
     gaps = pd.read_csv(report.folder / "gap_map.csv")
-    assert gaps["class_id"].nunique() == 3 and "StaticIRT" in done.stdout and "no prerequisites" in done.stdout
+    assert gaps["class_id"].nunique() == 3 and "irt_static" in done.stdout and "no prerequisites" in done.stdout
     text = (report.folder / "gap_map.html").read_text() + (report.folder / "gap_map.csv").read_text()
     assert "p17" not in text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_the_run_is_tracked_with_parameters_metrics_and_files(finished, place):
     assert {"run_report.json", *report.figures.values()} <= kept
     if report.experiment != "learn_graph":
         assert {"split.parquet", "model.safetensors"} <= kept
-        assert run.data.metrics["auc/learner/Logistic"] == pytest.approx(report.value("auc", model="Logistic"))
+        assert run.data.metrics["auc/learner/logistic"] == pytest.approx(report.value("auc", model="logistic"))
         assert set(pd.read_parquet(report.folder / "split.parquet")["part"]) == {"train", "test"}
 
 
@@ -71,9 +72,9 @@ def test_numbers_stand_beside_the_floors_with_intervals(finished):
         return
     table = report.table(name="auc", group=None, channel=None)
     assert (
-        set(table["model"]) == {"Logistic", "item_mean", "learner_mean"} and (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+        set(table["model"]) == {"logistic", "item_mean", "learner_mean"} and (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
     )
-    assert report.value("auc", model="Logistic") > max(report.value("auc", model=m) for m in ("item_mean", "learner_mean")) + 0.02
+    assert report.value("auc", model="logistic") > max(report.value("auc", model=m) for m in ("item_mean", "learner_mean")) + 0.02
     assert {"log_loss", "brier", "ece"} <= set(report.table()["name"])
 
 
@@ -104,3 +105,42 @@ def test_a_sweep_is_one_parent_with_nested_runs(place):
     runs = tracking.runs(place / "outputs" / "tracking")
     parents = runs.loc[runs["name"].str.startswith("sweep"), "run_id"]
     assert len(parents) == 1 and (runs["parent"] == parents.iloc[0]).sum() == 2
+
+
+# Runs the experiment of its arguments, and is killed in the second batch of the third epoch.
+KILLED = """
+import os, signal, sys
+from edukit import training
+from edukit.experiments import recipe
+
+step = training._Run.training_step
+
+def stopped(self, batch, number):
+    if self.current_epoch == 2 and number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, number)
+
+training._Run.training_step = stopped
+recipe.start("trace", *sys.argv[1:])
+"""
+
+
+def test_a_killed_run_started_again_with_the_same_words_gives_the_same_numbers_and_model(tmp_path, monkeypatch, capfd):
+    from edukit.experiments import recipe
+
+    words = (*SMALL, "learners=30", "tracing=dkt", "tracing.hidden=8", "tracing.embedding=8", "tracing.epochs=5", "tracing.batch_size=16")
+    environment = {**os.environ, "EDUKIT_OUTPUTS": str(tmp_path / "killed")}
+    killed = subprocess.run([sys.executable, "-c", KILLED, *words], env=environment, capture_output=True, text=True, timeout=300)
+    left = list((tmp_path / "killed" / "checkpoints").iterdir())
+    assert killed.returncode == -signal.SIGKILL and [path.suffix for path in left] == [".ckpt"], killed.stderr
+    reports = []
+    for outputs in ("killed", "unbroken"):
+        monkeypatch.setenv("EDUKIT_OUTPUTS", str(tmp_path / outputs))
+        reports.append(recipe.start("trace", *words))
+    said = capfd.readouterr().out
+    assert said.count("going on from epoch") == 1 and f"going on from epoch 2 ({left[0]})" in said and not left[0].exists()
+    numbers = [[m for m in report.metrics if m["name"] not in ("seconds", "peak_rss_mb")] for report in reports]
+    assert json.dumps(numbers[0]) == json.dumps(numbers[1]) and {m["model"] for m in numbers[0]} >= {"dkt", "item_mean"}
+    for name in ("model.safetensors", "predictions.parquet", "mastery.parquet"):
+        one, two = ((report.folder / name).read_bytes() for report in reports)
+        assert one == two

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-GROUND = {"schema", "validation", "protocols", "splits", "metrics", "text", "training", "reproducibility", "formats"}
+GROUND = {"schema", "validation", "protocols", "splits", "metrics", "text", "training", "processes", "reproducibility", "formats"}
 SHARED = GROUND | {"governance", "graph"}
 MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
-TOP = {"experiments", "serve", "cli", "cli_audit", "cli_data", "cli_graph"}
+TOP = {"experiments", "serve", "cli", "cli_audit", "cli_data", "cli_graph", "cli_tracing"}
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
 

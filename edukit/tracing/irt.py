@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from edukit.protocols import NotFittedError, PrerequisiteGraph
-from edukit.tracing.sequences import Histories, Vocabulary, counts, encode, read_model, write_model
+from edukit.tracing.sequences import Histories, Vocabulary, counts, encode, mastery_table, read_model, write_model
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 DRIFTS = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05)  # ability variance added per step, chosen on training rows
 GRID = np.linspace(-6, 6, 49)  # abilities, in logits, over which posteriors are summed
+CELLS = 4_000_000  # learner x item probabilities held in memory at once
+LEAST_VARIANCE = 1e-3  # of ability; answers that tell nothing of it would lead to 0, and 0 to numbers that are none
 ROUNDS, TOLERANCE = 100, 2e-3  # most EM steps; the change of an item's intercept that ends them
 
 
@@ -87,7 +89,7 @@ def _fit_items(histories: Histories, vocabulary: Vocabulary, slopes: bool, sprea
                 d, log_slope = d + np.clip((h2 * g - cross * g2) / both, -1, 1), log_slope + np.clip((h * g2 - cross * g) / both, -0.5, 0.5)
             else:
                 d = d + np.clip(g / h, -1, 1)
-        variance = float((belief @ GRID**2).mean())
+        variance = max(float((belief @ GRID**2).mean()), LEAST_VARIANCE)
         if slopes:  # slopes of geometric mean 1
             log_slope, variance = log_slope - log_slope[known].mean(), variance * np.exp(2 * log_slope[known].mean())
         shared = (np.bincount(concepts[known], d[known], sets) / spread**2 + overall) / (share / spread**2 + 1)
@@ -110,23 +112,26 @@ class _ItemModel:
             raise NotFittedError(f"this {self.kind} model has not been fitted; call fit(interactions, graph) first")
         return self.vocabulary_
 
-    def _mastery(self, learner_ids: np.ndarray, mean: np.ndarray, variance: np.ndarray, n: np.ndarray) -> pd.DataFrame:
-        """Table ``mastery`` from ability means and variances (B,): expected share right over each concept's items, and its sd."""
+    def _known(self, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, C) expected share right over each concept's items, and its sd, from ability means and variances (B,)."""
         vocabulary, items = self._fitted(), self.items_
-        width = len(vocabulary.concept_ids)
-        entry, concept = vocabulary.concept_pairs(np.arange(1, len(vocabulary.item_ids) + 1))
-        share = np.bincount(concept, minlength=width)
-        expected, slope = np.full((len(mean), width), 0.0), np.zeros((len(mean), width))
-        for i, c in zip(entry + 1, concept, strict=True):
-            p = _expected(items.slope[i] * mean + items.intercept[i], items.slope[i] ** 2 * variance)
-            expected[:, c] += p
-            slope[:, c] += items.slope[i] * p * (1 - p)
+        item, _, some, first, n = vocabulary.by_concept
+        a, d = items.slope[item], items.intercept[item]
         typical = float(items.intercept[1:].mean())
-        expected = np.where(share > 0, expected / np.maximum(share, 1), _expected(mean + typical, variance)[:, None])
-        sd = np.where(share > 0, slope / np.maximum(share, 1), 0.25) * np.sqrt(variance)[:, None]
-        return pd.DataFrame({"learner_id": np.repeat(learner_ids, width), "concept_id": np.tile(np.asarray(vocabulary.concept_ids, object), len(mean)),
-                             "mastery": expected.reshape(-1), "sd": np.clip(sd, 1e-6, 0.5).reshape(-1),
-                             "n": n.reshape(-1).astype(np.int64)}).astype({"learner_id": "str", "concept_id": "str"})
+        expected = np.repeat(_expected(mean + typical, variance)[:, None], len(vocabulary.concept_ids), axis=1)
+        slope = np.full_like(expected, 0.25)
+        step = max(1, CELLS // max(1, len(item)))
+        for b in range(0, len(mean) if len(item) else 0, step):
+            p = _expected(a * mean[b:b + step, None] + d, a * a * variance[b:b + step, None])
+            expected[b:b + step, some] = np.add.reduceat(p, first, axis=1) / n
+            slope[b:b + step, some] = np.add.reduceat(a * p * (1 - p), first, axis=1) / n
+        return expected, np.clip(slope * np.sqrt(variance)[:, None], 1e-6, 0.5)
+
+    def _mastery(self, learner_ids: np.ndarray, mean: np.ndarray, variance: np.ndarray, n: np.ndarray) -> pd.DataFrame:
+        """Table ``mastery`` from ability means and variances (B,)."""
+        expected, sd = self._known(mean, variance)
+        table = mastery_table(learner_ids, self._fitted(), expected, n, kappa=0.0)
+        return table.assign(sd=sd.reshape(-1))
 
     def _save(self, path: Path, settings: dict, more: dict[str, np.ndarray]) -> None:
         arrays = {"slope": self.items_.slope, "intercept": self.items_.intercept, "variance": np.array([self.items_.variance]), **more}
@@ -226,8 +231,8 @@ class IRT(_ItemModel):
 
     def mastery_of(self, state: Ability) -> pd.DataFrame:
         """Per concept: mastery, sd and n."""
-        table = self._mastery(np.array(["live"], object), np.array([state.mean]), np.array([state.variance]), state.n[None])
-        return table.set_index("concept_id")[["mastery", "sd", "n"]]
+        known, sd = self._known(np.array([state.mean]), np.array([state.variance]))
+        return pd.DataFrame({"mastery": known[0], "sd": sd[0], "n": state.n}, index=pd.Index(self._fitted().concept_ids, name="concept_id"))
 
     def save(self, path: Path) -> None:
         """Write the fitted model into one file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from edukit.protocols import NotFittedError, PrerequisiteGraph
 from edukit.reproducibility import fingerprint, one_thread
-from edukit.schema import DataError
+from edukit.tracing.fitting import TrainingSettings
 from edukit.tracing.sequences import (
     Histories,
     Vocabulary,
@@ -91,14 +90,11 @@ class NetworkModel(ABC):
     """A learner model whose mathematics is a :class:`TracingNetwork`; follows ``OnlineLearnerModel``."""
 
     kind: ClassVar[str]
-    seed: int
-    epochs: int
-    patience: int
-    batch_size: int
-    learning_rate: float
-    valid_share: float
-    device: str
-    checkpoint_dir: str | None
+
+    @property
+    def name(self) -> str:
+        """What messages call the model; a kind that is several models by its settings tells which."""
+        return self.kind
 
     @property
     @abstractmethod
@@ -114,7 +110,7 @@ class NetworkModel(ABC):
         return {}
 
     @one_thread()
-    def fit(self, interactions: pd.DataFrame, graph: PrerequisiteGraph, dif_groups: pd.Series | None = None) -> Self:
+    def fit(self, interactions: pd.DataFrame, graph: PrerequisiteGraph, dif_groups: pd.Series | None = None, earlier: Self | None = None) -> Self:
         """Learn from the training rows; some of their learners are set aside to decide when to stop.
 
         Parameters
@@ -122,6 +118,7 @@ class NetworkModel(ABC):
         interactions : table ``interactions`` with known order
         graph : concepts, q_matrix and prerequisites
         dif_groups : not used: this model has no group terms
+        earlier : a fitted model to go on from: training begins at its weights, see :func:`carry`
 
         Raises
         ------
@@ -130,26 +127,19 @@ class NetworkModel(ABC):
         DiagnosticError
             When the loss stops being a number.
         """
-        from edukit.training import TrainingLoop
-
-        vocabulary, structure = Vocabulary.build(interactions, graph), self._structure(graph)
-        histories = encode(interactions, vocabulary, self.kind)
-        if len(histories) < 2:
-            raise DataError(f"interactions must hold 2 learners or more to fit {self.kind} (one says when to stop); found {len(histories)}")
-        drawn = np.random.default_rng(self.seed).permutation(len(histories))
-        held = min(max(1, round(self.valid_share * len(histories))), len(histories) - 1)
-        valid, train = histories.take(drawn[:held]), histories.take(drawn[held:]).windows(WINDOW)
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
+        settings, vocabulary, structure = TrainingSettings.of(self), Vocabulary.build(interactions, graph), self._structure(graph)
+        histories = encode(interactions, vocabulary, self.name)
+        train, valid, _ = settings.set_aside(histories, self.name)
+        train = train.windows(WINDOW)
+        with settings.fresh():
             network = self._network(vocabulary, structure)
-        loop = TrainingLoop(self.epochs, self.patience, self.learning_rate, device=self.device, seed=self.seed,
-                            checkpoint_dir=Path(self.checkpoint_dir) if self.checkpoint_dir else None)
-        data = (histories.offsets, histories.item, histories.correct, vocabulary.item_concepts, *structure.values())
-        self.training_ = loop.fit(
-            network,
-            lambda epoch: _batches(train, vocabulary, train.batches(self.batch_size, (self.seed, epoch), network.trim)),
-            lambda: _batches(valid, vocabulary, valid.batches(ASKED_AT_ONCE, trim=network.trim)),
-            lambda module, steps: module.loss(steps), run_key=fingerprint(self.kind, self.settings, *data))
+        if earlier is not None:
+            carry(earlier.network_, earlier.vocabulary_, network, vocabulary)
+        begun = () if earlier is None else tuple(value.numpy() for value in network.state_dict().values())
+        data = (*begun, histories.offsets, histories.item, histories.correct, vocabulary.item_concepts, *structure.values())
+        self.training_ = settings.train(
+            network, (train, lambda learners: _steps(train, vocabulary, learners)), (valid, lambda learners: _steps(valid, vocabulary, learners)),
+            ASKED_AT_ONCE, network.trim, fingerprint(self.kind, self.settings, *data))
         self._keep(vocabulary, structure, network, concentration(valid, vocabulary, _probabilities(network, valid, vocabulary)))
         return self
 
@@ -162,7 +152,7 @@ class NetworkModel(ABC):
     def predict(self, interactions: pd.DataFrame) -> pd.Series:
         """P(correct) in [0, 1], aligned to the index; row t uses only earlier rows of the same learner."""
         self._check_fitted()
-        histories = encode(interactions, self.vocabulary_, self.kind)
+        histories = encode(interactions, self.vocabulary_, self.name)
         return histories.align(_probabilities(self.network_, histories, self.vocabulary_), interactions.index)
 
     @one_thread()
@@ -173,7 +163,7 @@ class NetworkModel(ABC):
         Its sd is that of :func:`edukit.tracing.sequences.response_sd`, with kappa estimated on the learners set aside in ``fit``.
         """
         self._check_fitted()
-        histories = encode(interactions, self.vocabulary_, self.kind)
+        histories = encode(interactions, self.vocabulary_, self.name)
         logit = np.empty((len(histories), len(self.vocabulary_.concept_ids)))
         for batch in histories.batches(ASKED_AT_ONCE, trim=self.network_.trim):
             for micro in batch:
@@ -226,7 +216,28 @@ class NetworkModel(ABC):
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
-            raise NotFittedError(f"this {self.kind} has not been fitted; call fit(interactions, graph) first")
+            raise NotFittedError(f"this {self.name} has not been fitted; call fit(interactions, graph) first")
+
+
+@torch.no_grad()
+def carry(old: TracingNetwork, known: Vocabulary, new: TracingNetwork, vocabulary: Vocabulary) -> None:
+    """Begin a network at the weights of an earlier one: rows of items and of concepts by their ids, all else of one shape as it is.
+
+    What the earlier network has no like of (new items and concepts, a width that changed) stays as it was drawn.
+    """
+    sizes = [(known.trained + 1, vocabulary.trained + 1, (None, *known.item_ids[:known.trained]), (None, *vocabulary.item_ids[:vocabulary.trained])),
+             (len(known.concept_ids) + 1, len(vocabulary.concept_ids) + 1, (*known.concept_ids, None), (*vocabulary.concept_ids, None))]
+    weights = old.state_dict()
+    for name, value in new.state_dict().items():
+        from_old = weights.get(name)
+        if from_old is None or from_old.shape[1:] != value.shape[1:]:
+            continue
+        rows = next((pair for before, after, *pair in sizes if value.ndim and (len(from_old), len(value)) == (before, after)), None)
+        if rows:
+            place = pd.Index(rows[0], dtype=object).get_indexer(pd.Index(rows[1], dtype=object))
+            value[place >= 0] = from_old[place[place >= 0]]
+        elif from_old.shape == value.shape:
+            value.copy_(from_old)
 
 
 def share_of_items(logit: np.ndarray, item_logit: np.ndarray, vocabulary: Vocabulary, cells: int = 4_000_000) -> np.ndarray:
@@ -243,11 +254,8 @@ def share_of_items(logit: np.ndarray, item_logit: np.ndarray, vocabulary: Vocabu
     -------
     (B, C) array in (0, 1); where a concept has no item, sigmoid of its logit.
     """
-    item = np.arange(1, len(vocabulary.item_ids) + 1)
-    entry, concept = vocabulary.concept_pairs(item)
-    order = np.argsort(concept, kind="stable")
-    own, concept = item_logit[vocabulary.parameter(item)][entry[order]], concept[order]
-    some, first, n = np.unique(concept, return_index=True, return_counts=True)
+    item, concept, some, first, n = vocabulary.by_concept
+    own = item_logit[vocabulary.parameter(item)]
     share = _sigmoid(logit.astype(np.float64))
     step = max(1, cells // max(1, len(concept)))
     for b in range(0, len(logit) if len(concept) else 0, step):
@@ -267,11 +275,6 @@ def _as_steps(item: np.ndarray, correct: np.ndarray, mask: np.ndarray, vocabular
 def _steps(histories: Histories, vocabulary: Vocabulary, learners: np.ndarray) -> Steps:
     padded = histories.pad(learners)
     return _as_steps(padded.item, padded.correct, padded.mask, vocabulary)
-
-
-def _batches(histories: Histories, vocabulary: Vocabulary, batches: Iterable[list[np.ndarray]]) -> Iterator[list[Steps]]:
-    for batch in batches:
-        yield [_steps(histories, vocabulary, micro) for micro in batch]
 
 
 @torch.no_grad()

@@ -88,6 +88,15 @@ class Vocabulary:
     def _items(self) -> pd.Index:
         return pd.Index(self.item_ids, dtype=object)
 
+    @cached_property
+    def by_concept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Items sorted by what they assess: item and concept of every pair (M,), the concepts that have any, where each begins, and how many it has."""
+        item = np.arange(1, len(self.item_ids) + 1)
+        entry, concept = self.concept_pairs(item)
+        order = np.argsort(concept, kind="stable")
+        some, first, n = np.unique(concept[order], return_index=True, return_counts=True)
+        return item[entry[order]], concept[order], some, first, n
+
     def parameter(self, item: np.ndarray) -> np.ndarray:
         """(N,) index among items with parameters: 1 .. I as seen in training, 0 for every other item."""
         return np.where(item <= self.trained, item, 0)

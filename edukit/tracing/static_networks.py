@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,29 +13,20 @@ import torch
 
 from edukit.protocols import NotFittedError, PrerequisiteGraph
 from edukit.reproducibility import fingerprint, one_thread
-from edukit.schema import DataError
+from edukit.tracing.fitting import TrainingSettings
 from edukit.tracing.monotone import MonotoneNetwork, Responses, concepts_of, side_by_side
 from edukit.tracing.sequences import Histories, Padded, Vocabulary, counts, encode, read_model, write_model
 
 GRID = np.linspace(-8, 8, 161)  # levels at which the share of a concept's items answered right is known
 HELD_OUT = 0.2  # share of a validation learner's responses that is forecast from the others
 ASKED_AT_ONCE = 64  # learners in a batch of predictions
+TRIM = 0.6  # where training batches are cut by length, see Histories.batches
 
 
 class DiagnosisModel(ABC):
     """A static learner model around a :class:`MonotoneNetwork`; a learner never seen is placed from given responses, nothing else."""
 
     kind: ClassVar[str]
-    hidden: int
-    item_spread: float
-    seed: int
-    epochs: int
-    patience: int
-    batch_size: int
-    learning_rate: float
-    valid_share: float
-    device: str
-    checkpoint_dir: str | None
 
     @property
     @abstractmethod
@@ -63,27 +54,17 @@ class DiagnosisModel(ABC):
         DiagnosticError
             When the loss stops being a number.
         """
-        from edukit.training import TrainingLoop
-
         vocabulary, edges = Vocabulary.build(interactions, graph), graph.adjacency().astype(np.int64).reshape(-1, 2)
-        histories = unordered(interactions, vocabulary)[0]
-        if len(histories) < 2:
-            raise DataError(f"interactions must hold 2 learners or more to fit {self.kind} (one says when to stop); found {len(histories)}")
-        rng = np.random.default_rng(self.seed)
-        drawn, held = rng.permutation(len(histories)), min(max(1, round(self.valid_share * len(histories))), len(histories) - 1)
-        valid, train = histories.take(drawn[:held]), histories.take(drawn[held:])
+        settings, histories = TrainingSettings.of(self), unordered(interactions, vocabulary)[0]
+        train, valid, rng = settings.set_aside(histories, self.kind)
         hidden = rng.random(len(valid.item)) < HELD_OUT
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
+        with settings.fresh():
             network = self._network(vocabulary, edges, len(train.item))
-        loop = TrainingLoop(self.epochs, self.patience, self.learning_rate, device=self.device, seed=self.seed,
-                            checkpoint_dir=Path(self.checkpoint_dir) if self.checkpoint_dir else None)
         data = (histories.offsets, histories.item, histories.correct, vocabulary.item_concepts, edges)
-        self.training_ = loop.fit(
-            network,
-            lambda epoch: _batches(train, vocabulary, train.batches(self.batch_size, (self.seed, epoch)), None),
-            lambda: _batches(valid, vocabulary, valid.batches(ASKED_AT_ONCE), hidden),
-            lambda module, responses: module.loss(responses), run_key=fingerprint(self.kind, self.settings, *data))
+        self.training_ = settings.train(
+            network, (train, lambda learners: side_by_side(train, vocabulary, learners, None, torch.float32)),
+            (valid, lambda learners: side_by_side(valid, vocabulary, learners, hidden, torch.float32)),
+            ASKED_AT_ONCE, TRIM, fingerprint(self.kind, self.settings, *data))
         self._keep(vocabulary, edges, network)
         return self
 
@@ -161,12 +142,6 @@ def unordered(interactions: pd.DataFrame, vocabulary: Vocabulary, hidden: np.nda
     order[np.lexsort((interactions["correct"], vocabulary.index(interactions["item_id"]), hidden))] = np.arange(len(interactions))
     histories = encode(interactions.assign(order=order), vocabulary)
     return histories, hidden[histories.position]
-
-
-def _batches(histories: Histories, vocabulary: Vocabulary, batches: Iterable[list[np.ndarray]],
-             hidden: np.ndarray | None) -> Iterator[list[Responses]]:
-    for batch in batches:
-        yield [side_by_side(histories, vocabulary, micro, hidden, torch.float32) for micro in batch]
 
 
 def _asked(histories: Histories, vocabulary: Vocabulary, hidden: np.ndarray) -> Iterator[tuple[Responses, Padded]]:

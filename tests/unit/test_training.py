@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,12 +33,12 @@ class Task:
             torch.manual_seed(1)
             return torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Dropout(0.4), torch.nn.Linear(16, 1))
 
-    def train(self, epoch: int) -> list:
+    def train(self, epoch: int) -> Iterator[list]:
         order = np.random.default_rng((5, epoch)).permutation(360)
-        return [[(self.x[part[:9]], self.y[part[:9]]), (self.x[part[9:]], self.y[part[9:]])] for part in np.split(order, BATCHES)]
+        return ([(self.x[part[:9]], self.y[part[:9]]), (self.x[part[9:]], self.y[part[9:]])] for part in np.split(order, BATCHES))
 
-    def valid(self) -> list:
-        return [[(self.x[360:], self.y[360:])]]
+    def valid(self) -> Iterator[list]:
+        yield [(self.x[360:], self.y[360:])]
 
     def loss(self, module: torch.nn.Module, micro: tuple) -> tuple:
         self.calls += 1
@@ -54,6 +58,12 @@ def loop():
     from edukit.training import TrainingLoop
 
     return TrainingLoop
+
+
+@pytest.fixture(autouse=True)
+def _code_stands_still(monkeypatch, loop):
+    """A file saved by a developer between two fits of a test is no other code."""
+    monkeypatch.setattr("edukit.training.code_fingerprint", lambda: "this code")
 
 
 CALLS_PER_EPOCH = 2 * BATCHES + 1
@@ -77,12 +87,39 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(loop, tmp_path, killed_at
     assert list(tmp_path.iterdir()) == []  # a run that ended leaves nothing
 
 
-def test_another_run_does_not_take_up_a_foreign_checkpoint(loop, tmp_path):
+def test_another_run_does_not_take_up_a_foreign_checkpoint(loop, tmp_path, capfd, monkeypatch):
     with pytest.raises(RuntimeError):
         Task(killed_at=4 * CALLS_PER_EPOCH + 4).run(loop(epochs=7, checkpoint_dir=tmp_path), key="mine")
-    other = Task()
-    other.run(loop(epochs=2, checkpoint_dir=tmp_path), key="yours")
-    assert other.calls == 2 * CALLS_PER_EPOCH and [p.name for p in tmp_path.iterdir()] == ["mine.ckpt"]
+    left = list(tmp_path.iterdir())
+    for key, epochs, rate, code in (("yours", 2, 1e-3, "this code"), ("mine", 7, 2e-3, "this code"), ("mine", 7, 1e-3, "other code")):
+        monkeypatch.setattr("edukit.training.code_fingerprint", lambda code=code: code)
+        other = Task()
+        other.run(loop(epochs=epochs, learning_rate=rate, checkpoint_dir=tmp_path), key=key)
+        assert other.calls == epochs * CALLS_PER_EPOCH and list(tmp_path.iterdir()) == left and len(left) == 1
+    assert capfd.readouterr().out == ""
+    monkeypatch.setattr("edukit.training.code_fingerprint", lambda: "this code")
+    Task().run(loop(epochs=7, checkpoint_dir=tmp_path), key="mine")
+    assert capfd.readouterr().out == f"going on from epoch 4 ({left[0]})\n" and not left[0].exists()
+
+
+@pytest.mark.parametrize("most", [60, 5])  # ends by early stopping, by the number of epochs
+def test_a_run_killed_between_its_last_epoch_and_its_end_trains_no_further(loop, tmp_path, monkeypatch, most):
+    settings = {"epochs": most, "patience": 3, "learning_rate": 0.05}
+    unbroken, record = Task().run(loop(**settings))
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("the power went")))
+        Task().run(loop(**settings, checkpoint_dir=tmp_path))
+    second = Task()
+    resumed, again = second.run(loop(**settings, checkpoint_dir=tmp_path))
+    assert len(record) < 60 and second.calls == 0 and same(unbroken, resumed) and record.equals(again)
+
+
+def test_a_state_that_nobody_came_back_to_is_removed(loop, tmp_path):
+    for name, days in (("old.ckpt", 31), ("young.ckpt", 29), (".draft.ckpt.x1", 31), ("notes.txt", 90)):
+        (tmp_path / name).mkdir() if name.startswith(".") else (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - days * 86400,) * 2)
+    Task().run(loop(epochs=1, checkpoint_dir=tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"young.ckpt", "notes.txt"}
 
 
 def test_stops_without_progress_and_restores_the_best_weights(loop):
@@ -90,7 +127,7 @@ def test_stops_without_progress_and_restores_the_best_weights(loop):
     module, record = task.run(loop(epochs=60, patience=3, learning_rate=0.05))
     best = int(record["valid_loss"].idxmin())
     assert len(record) == best + 4 < 60
-    x, y = task.valid()[0][0]
+    x, y = next(task.valid())[0]
     with torch.no_grad():
         assert float(task.loss(module, (x, y))[0]) / len(y) == pytest.approx(record["valid_loss"][best], rel=1e-6)
     assert not module.training

@@ -16,7 +16,7 @@ from edukit.tracing.static_networks import unordered
 
 torch = pytest.importorskip("torch")
 
-SMALL = {"hidden": 16, "epochs": 12, "batch_size": 16, "learning_rate": 0.02}
+SMALL = {"hidden": 16, "epochs": 7, "batch_size": 16, "learning_rate": 0.02}
 CONCEPTS, ITEMS, TRAIN, TEST, ASKED = 6, 30, 240, 60, 15
 MODELS = {"ncdm": NCDM(**SMALL), "kancd": KaNCD(embedding=4, concept_spread=0.5, **SMALL), "rcd": RCD(embedding=4, concept_spread=0.5, **SMALL)}
 
