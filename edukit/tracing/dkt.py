@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edukit.tracing.networks import NetworkModel, Steps, TracingNetwork
+from edukit.tracing.recurrence import Ordered, dropped, lstm, scattered
 from edukit.tracing.sequences import Vocabulary
 
 State = tuple[Tensor, Tensor]
@@ -17,56 +18,64 @@ State = tuple[Tensor, Tensor]
 class DKTNetwork(TracingNetwork):
     """LSTM over (concepts, correct), linear read-out per concept, plus the easiness of the item asked next."""
 
+    trim: ClassVar[float] = 0.0  # a step computes only the learners who are still there: pads cost nothing, cutting a batch would
+
     def __init__(self, vocabulary: Vocabulary, hidden: int, embedding: int, dropout: float, item_bias: bool,
                  reconstruction: float, waviness: float) -> None:
         super().__init__(vocabulary, item_bias)
         width = len(vocabulary.concept_ids) + 1
-        self.reconstruction, self.waviness = reconstruction, waviness
+        self.dropout, self.reconstruction, self.waviness = dropout, reconstruction, waviness
         self.response = nn.Parameter(torch.randn(width, 2, embedding) / embedding**0.5)
         self.memory = nn.LSTM(embedding, hidden, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
         self.weight = nn.Parameter(torch.randn(width, hidden) / hidden**0.5)
         self.offset = nn.Parameter(torch.zeros(width))
 
-    def _inputs(self, steps: Steps) -> Tensor:
-        """(B, T, embedding) mean over the concepts of what a right or a wrong response to each looks like."""
-        wrong, right = self.over_sets(self.response).unbind(1)
-        share = steps.correct.unsqueeze(-1)
-        return share * nn.functional.embedding(steps.concepts, right) + (1 - share) * nn.functional.embedding(steps.concepts, wrong)
+    def _walk(self, steps: Steps, state: State) -> tuple[Ordered, Tensor, Tensor]:
+        """The order of the responses, and the hidden state and the cell (N, hidden) after each."""
+        ordered = Ordered.of(steps.mask)
+        told = (steps.concepts + 0.5 * steps.correct.double()).flatten()[ordered.place]  # concept set and correct in one number
+        different, rows = torch.unique(told, return_inverse=True)
+        wrong, right = self.over_sets(self.response)[different.long()].unbind(1)
+        inputs = torch.lerp(wrong, right, 2 * different.frac().to(wrong.dtype).unsqueeze(1))
+        hidden, cell = (part[-1].expand(len(steps.mask), -1)[ordered.learners] for part in state)
+        return ordered, *lstm(self.memory, inputs, rows, ordered, (hidden, cell))
 
-    def _read(self, hidden: Tensor, steps: Steps) -> Tensor:
-        """(B, T) logit of each step's own item, as seen from the hidden state at the same place."""
-        weight = nn.functional.embedding(steps.concepts, self.over_sets(self.weight))
-        offset = nn.functional.embedding(steps.concepts, self.over_sets(self.offset.unsqueeze(-1))).squeeze(-1)
-        return (hidden * weight).sum(-1) + offset + self.easiness(steps.item)
+    def _run(self, steps: Steps) -> tuple[Ordered, Tensor, Tensor]:
+        """The order of the responses, and the state (N, hidden) before and after each, as it is read."""
+        ordered, hidden, _ = self._walk(steps, self.start())
+        hidden = dropped(hidden, self.dropout, self.training)
+        first = hidden.new_zeros(len(steps.mask), hidden.shape[1])
+        return ordered, torch.cat([first, nn.functional.embedding(ordered.previous, hidden)]), hidden
 
-    def _run(self, steps: Steps) -> Tensor:
-        """(B, T + 1, hidden): the state before the first response and after each."""
-        hidden, _ = self.memory(self._inputs(steps))
-        return self.dropout(torch.cat([torch.zeros_like(hidden[:, :1]), hidden], dim=1))
+    def _read(self, hidden: Tensor, steps: Steps, ordered: Ordered) -> Tensor:
+        """(N,) logit of each response's own item, as seen from a hidden state (N, hidden)."""
+        sets, item = (part.flatten()[ordered.place] for part in (steps.concepts, steps.item))
+        weight = nn.functional.embedding(sets, self.over_sets(self.weight))
+        return (hidden * weight).sum(-1) + self.over_sets(self.offset)[sets] + self.easiness(item)
 
     def forward(self, steps: Steps) -> Tensor:
-        return self._read(self._run(steps)[:, :-1], steps)
+        ordered, before, _ = self._run(steps)
+        return scattered(self._read(before, steps, ordered), ordered, steps.mask)
 
     def loss(self, steps: Steps) -> tuple[Tensor, int]:
         if not self.training or not (self.reconstruction or self.waviness):  # when to stop is decided by the next response alone
             return super().loss(steps)
-        hidden, cross_entropy = self._run(steps), nn.functional.binary_cross_entropy_with_logits
-        each = cross_entropy(self._read(hidden[:, :-1], steps), steps.correct, reduction="none")
-        each = each + self.reconstruction * cross_entropy(self._read(hidden[:, 1:], steps), steps.correct, reduction="none")
+        ordered, before, after = self._run(steps)
+        correct, cross_entropy = steps.correct.flatten()[ordered.place], nn.functional.binary_cross_entropy_with_logits
+        total = cross_entropy(self._read(before, steps, ordered), correct, reduction="sum")
+        total = total + self.reconstruction * cross_entropy(self._read(after, steps, ordered), correct, reduction="sum")
         if self.waviness:
-            known = torch.sigmoid(nn.functional.linear(hidden[:, 1:], self.weight, self.offset))
-            each = each + self.waviness * nn.functional.pad((known[:, 1:] - known[:, :-1]).square().mean(-1), (1, 0))
-        return (each * steps.mask).sum(), int(steps.mask.sum())
+            known = torch.sigmoid(nn.functional.linear(after, self.weight, self.offset))
+            total = total + self.waviness * (known[len(steps.mask):] - known[ordered.previous]).square().mean(-1).sum()
+        return total, len(correct)
 
     def start(self) -> State:
-        zero = torch.zeros(1, 1, self.memory.hidden_size)
+        zero = torch.zeros(1, 1, self.memory.hidden_size, device=self.weight.device)
         return zero, zero
 
     def after(self, steps: Steps, state: State | None) -> State:
-        length = steps.mask.sum(1).cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(self._inputs(steps), length, batch_first=True, enforce_sorted=False)
-        return self.memory(packed, state)[1]
+        ordered, hidden, cell = self._walk(steps, state or self.start())
+        return hidden[ordered.last].unsqueeze(0), cell[ordered.last].unsqueeze(0)
 
     def concept_logits(self, state: State) -> Tensor:
         return nn.functional.linear(state[0][-1], self.weight[:self.unlisted], self.offset[:self.unlisted])
@@ -83,7 +92,7 @@ class DKT(NetworkModel):
     hidden, embedding : int
         Width of the state and of a response.
     dropout : float
-        Of the state, where it is read.
+        Of the state, where it is read; rounded to 1/256.
     item_bias : bool
         Whether every item has an easiness b_i of its own; worth more than any change of architecture.
     reconstruction : float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,28 +11,33 @@ from torch import Tensor, nn
 
 from edukit.protocols import PrerequisiteGraph
 from edukit.tracing.networks import NetworkModel, Steps, TracingNetwork
+from edukit.tracing.recurrence import dropped, walk
 from edukit.tracing.sequences import Vocabulary
 
 RELATIONS = 2  # 0: to what requires the answered concept; 1: to what the answered concept requires
 
 
 class Touched(NamedTuple):
-    """What the responses of some learners touch, step after step; ``cuts`` say where each step ends.
+    """What the responses of some learners touch, step after step: A answered (learner, concept) pairs, and N next to them."""
 
-    Nodes are (learner, concept) pairs: first the answered concepts of all learners of a step, then their neighbours.
-    """
+    response: Tensor  # (A,) which response, counted step by step
+    concept: Tensor  # (A,) the concept answered
+    learner: Tensor  # (A,)
+    near: Tensor  # (N,) the concept next to an answered one
+    near_learner: Tensor  # (N,)
+    ports: Tensor  # (2, E) from (answered) and to (near) which port: that number times RELATIONS, plus the relation
+    share: Tensor  # (E, 1) one by the number of edges to the same port
+    ends: list[list[int]]  # per step, where its answered pairs, those near and its edges end; the first entry is zero
 
-    response: Tensor  # (M,) which response, counted step by step, touched the node
-    concept: Tensor  # (M,) concept of the node
-    learner: Tensor  # (M,) learner of the node
-    answered: Tensor  # (M,) whether the concept was answered rather than only next to an answered one
-    node_cuts: list[int]
-    ports: Tensor  # (2, E) from and to which port: number of the node within its step, times RELATIONS, plus the relation
-    edge_cuts: list[int]
+    def between(self, first: int, last: int) -> tuple[slice, slice, Tensor, Tensor]:
+        """Rows of the answered pairs and of those near in some steps; their ports, counted from the first of these rows, with shares."""
+        (answer, near, edge), (answer_end, near_end, edge_end) = self.ends[first], self.ends[last]
+        shift = torch.tensor([[answer * RELATIONS], [near * RELATIONS]], device=self.ports.device)
+        return slice(answer, answer_end), slice(near, near_end), self.ports[:, edge:edge_end] - shift, self.share[edge:edge_end]
 
 
 class Reach(nn.Module):
-    """For every concept set, the concepts a response to it touches and the edges between them, as flat tables."""
+    """For every concept set, its concepts, those next to them and the edges between, as flat tables."""
 
     def __init__(self, members: list[list[int]], edges: np.ndarray) -> None:
         super().__init__()
@@ -41,70 +45,51 @@ class Reach(nn.Module):
         for requires, concept in edges.tolist():
             around.setdefault(requires, []).append((concept, 0))
             around.setdefault(concept, []).append((requires, 1))
-        nodes: list[tuple[int, bool]] = []
+        near: list[int] = []
         arrows: list[tuple[int, int, int]] = []
-        node_end, edge_end = [0], [0]
+        ends = [[0, 0, 0]]
         for own in members:
-            place = {concept: k for k, concept in enumerate(own)}
-            for source in own:
-                for target, relation in around.get(source, ()):
-                    if target not in own:
-                        arrows.append((place[source], place.setdefault(target, len(place)), relation))
-            nodes += [(concept, k < len(own)) for concept, k in place.items()]
-            node_end.append(len(nodes))
-            edge_end.append(len(arrows))
-        for name, value in (("nodes", np.array(nodes, np.int64).reshape(-1, 2)), ("arrows", np.array(arrows, np.int64).reshape(-1, 3)),
-                            ("node_end", np.array(node_end)), ("edge_end", np.array(edge_end))):
+            place: dict[int, int] = {}
+            for source, concept in enumerate(own):
+                arrows += [(source, place.setdefault(target, len(place)), relation)
+                           for target, relation in around.get(concept, ()) if target not in own]
+            near += place
+            ends.append([ends[-1][0] + len(own), len(near), len(arrows)])
+        for name, value in (("own", np.concatenate(members)), ("near", np.array(near, np.int64)), ("ends", np.array(ends)),
+                            ("arrows", np.array(arrows, np.int64).reshape(-1, 3))):
             self.register_buffer(name, torch.from_numpy(value), persistent=False)
 
-    @staticmethod
-    def _spread(ends: Tensor, sets: Tensor) -> tuple[Tensor, Tensor]:
-        """Which response each row of a flat table belongs to, and which row it is, for responses to these sets."""
-        n = ends[sets + 1] - ends[sets]
-        owner = torch.repeat_interleave(torch.arange(len(sets), device=sets.device), n)
-        return owner, torch.arange(len(owner), device=sets.device) - (torch.cumsum(n, 0) - n - ends[sets])[owner]
-
     def touched(self, steps: Steps) -> Touched:
-        """Nodes and edges of every step, from (B, T) padded responses."""
+        """What every step touches, from (B, T) padded responses."""
         when, who = torch.nonzero(steps.mask.T, as_tuple=True)
-        sets, length = steps.concepts[who, when], steps.mask.shape[1]
-        response, row = self._spread(self.node_end, sets)
-        size = torch.bincount(when[response], minlength=length)
-        origin = self.node_end[sets + 1] - self.node_end[sets]
-        origin = torch.cumsum(origin, 0) - origin  # first node of each response
-        before = torch.cumsum(size, 0) - size  # first node of each step
-        sent, arrow = self._spread(self.edge_end, sets)
-        base = (origin - before[when])[sent]
-        flow = torch.bincount(when[sent], minlength=length)
-        return Touched(response, self.nodes[row, 0], who[response], self.nodes[row, 1].bool(), size.tolist(),
-                       torch.stack([(base + self.arrows[arrow, end]) * RELATIONS + self.arrows[arrow, 2] for end in (0, 1)]), flow.tolist())
+        sets = steps.concepts[who, when]
+        size = self.ends[sets + 1] - self.ends[sets]  # (responses, 3)
+        before = torch.cumsum(size, 0) - size
+        owner = [torch.repeat_interleave(torch.arange(len(sets), device=sets.device), n) for n in size.unbind(1)]
+        row = [torch.arange(len(of), device=sets.device) + (self.ends[sets, k] - before[:, k])[of] for k, of in enumerate(owner)]
+        response, near, sent = owner
+        ports = (self.arrows[row[2], :2] + before[sent, :2]).T * RELATIONS + self.arrows[row[2], 2]
+        share = 1 / torch.bincount(ports[1])[ports[1]].unsqueeze(1)
+        by_step = torch.zeros(steps.mask.shape[1] + 1, 3, dtype=torch.int64, device=sets.device).index_add_(0, when + 1, size)
+        return Touched(response, self.own[row[0]], who[response], self.near[row[1]], who[near], ports, share, torch.cumsum(by_step, 0).tolist())
 
 
-@cache
-def _neighbour_messages() -> type[nn.Module]:
-    """The message passing layer; torch_geometric is imported the first time a graph with edges is used."""
-    from torch_geometric.nn import MessagePassing
+class Messages(nn.Module):
+    """Mean over answered neighbours i of f_r([h_i, x_i, h_j, x_j]), summed over the relations r (Nakagawa et al., 2019, equation 2).
 
-    class NeighbourMessages(MessagePassing):
-        """Mean over answered neighbours i of f_r([h_i, x_i, h_j, x_j]), summed over the relations r (Nakagawa et al., 2019, equation 2).
+    f_r = V_r relu(S_r [h_i, x_i] + R_r [h_j, x_j]). Every pair has one port per relation, so that one pass serves all of them.
+    """
 
-        f_r = V_r relu(S_r [h_i, x_i] + R_r [h_j, x_j]). Every node has one port per relation, so that one pass serves all of them.
-        """
+    def __init__(self, features: int, hidden: int) -> None:
+        super().__init__()
+        self.send, self.receive = nn.Linear(features, RELATIONS * hidden), nn.Linear(features, RELATIONS * hidden)
+        self.read = nn.Linear(RELATIONS * hidden, hidden, bias=False)
 
-        def __init__(self, features: int, hidden: int) -> None:
-            super().__init__(aggr="mean")
-            self.send, self.receive = nn.Linear(features, RELATIONS * hidden), nn.Linear(features, RELATIONS * hidden)
-            self.read = nn.Linear(RELATIONS * hidden, hidden, bias=False)
-            self.hidden = hidden
-
-        def forward(self, x: Tensor, ports: Tensor) -> Tensor:
-            sent, kept = self.send(x).view(-1, self.hidden), self.receive(x).view(-1, self.hidden)
-            return self.read(self.propagate(ports, sent=sent, kept=kept).view(len(x), -1))
-
-        def message(self, sent_j: Tensor, kept_i: Tensor) -> Tensor:
-            return torch.relu(sent_j + kept_i)
-
-    return NeighbourMessages
+    def forward(self, sent: Tensor, kept: Tensor, ports: Tensor, share: Tensor) -> Tensor:
+        """(N, hidden) messages, from S [h, x] (A, RELATIONS * hidden) and R [h, x] (N, RELATIONS * hidden)."""
+        ways = [part.reshape(len(part) * RELATIONS, self.read.out_features) for part in (sent, kept)]
+        each = torch.relu(ways[0].index_select(0, ports[0]) + ways[1].index_select(0, ports[1])) * share
+        return self.read(torch.zeros_like(ways[1]).index_add(0, ports[1], each).view(kept.shape))
 
 
 def _two_layers(features: int, hidden: int) -> nn.Sequential:
@@ -118,51 +103,65 @@ class GKTNetwork(TracingNetwork):
 
     def __init__(self, vocabulary: Vocabulary, edges: np.ndarray, hidden: int, dropout: float, item_bias: bool) -> None:
         super().__init__(vocabulary, item_bias)
-        self.width = len(vocabulary.concept_ids) + 1
+        self.width, self.dropout = len(vocabulary.concept_ids) + 1, dropout
         members = [[c for c in row if c >= 0] or [self.unlisted] for row in vocabulary.concept_sets.tolist()]
         self.reach = Reach(members, edges)
         self.first = nn.Parameter(0.1 * torch.randn(self.width, hidden))
         self.response = nn.Parameter(torch.randn(self.width, 2, hidden) / hidden**0.5)
         self.concept = nn.Parameter(torch.randn(self.width, hidden) / hidden**0.5)
         self.own = _two_layers(2 * hidden, hidden)
-        self.neighbours = _neighbour_messages()(2 * hidden, hidden) if len(edges) else None
+        self.neighbours = Messages(2 * hidden, hidden) if len(edges) else None
         self.erase_add = nn.Linear(hidden, 2 * hidden)
         self.update = nn.GRUCell(hidden, hidden)
-        self.dropout = nn.Dropout(dropout)
         self.read = nn.Linear(hidden, 1, bias=False)
         self.offset = nn.Parameter(torch.zeros(self.width))
 
-    def _walk(self, steps: Steps, state: Tensor | None) -> tuple[Tensor, Touched, list[Tensor]]:
-        """State (B, C + 1, hidden) after all steps, what they touched, and the touched states just before each step."""
-        learners = len(steps.mask)
-        states = (self.first.expand(learners, -1, -1) if state is None else state).reshape(learners * self.width, -1)
-        touched = self.reach.touched(steps)
+    def _inputs(self, held: Tensor, told: Tensor, *layers: nn.Linear) -> list[Tensor]:
+        """What ``layers`` make of [held, told], where ``told`` went through them before (see ``_told``)."""
+        width = held.shape[1]
+        product = torch.addmm(told, held, torch.cat([layer.weight[:, :width] for layer in layers]).t())
+        return list(product.split([layer.out_features for layer in layers], dim=1))
+
+    def _told(self, told: Tensor, *layers: nn.Linear) -> Tensor:
+        """The part of ``layers`` that reads what was told, which waits for no state: for all steps at once."""
+        width = self.first.shape[1]
+        return nn.functional.linear(told, torch.cat([layer.weight[:, width:] for layer in layers]), torch.cat([layer.bias for layer in layers]))
+
+    @property
+    def _answering(self) -> list[Any]:
+        return [self.own[0], *([self.neighbours.send] if self.neighbours is not None else [])]
+
+    def change(self, held: Tensor, told: Tensor, near_told: Tensor, ports: Tensor, share: Tensor) -> Tensor:
+        """(A + N, hidden) states of the touched pairs after their responses, the answered ones first, from those before."""
+        answers = len(told)
+        own, *sent = self._inputs(held[:answers], told, *self._answering)
+        message = self.own[2](torch.relu(own))
+        if self.neighbours is not None:
+            kept, = self._inputs(held[answers:], near_told, self.neighbours.receive)
+            message = torch.cat([message, self.neighbours(sent[0], kept, ports, share)])
+        erase, add = self.erase_add(message).chunk(2, dim=-1)
+        return self.update(message - torch.sigmoid(erase) * message + torch.tanh(add), held)
+
+    def _walk(self, steps: Steps, state: Tensor | None) -> tuple[Tensor, Touched, Tensor]:
+        """State (B, C + 1, hidden) after all steps, what they touched, and the states (A, hidden) of answered concepts just before."""
+        learners, touched = len(steps.mask), self.reach.touched(steps)
         correct = steps.correct.T[steps.mask.T][touched.response].unsqueeze(-1)
-        wrong, right = self.response[touched.concept].unbind(1)
-        told = torch.where(touched.answered.unsqueeze(-1), correct * right + (1 - correct) * wrong, self.concept[touched.concept])
-        before = []
-        nodes = touched.learner * self.width + touched.concept
-        by_step = (part.split(touched.node_cuts) for part in (nodes, told, touched.answered))
-        for node, x, answered, ports in zip(*by_step, touched.ports.split(touched.edge_cuts, dim=1), strict=True):
-            held = states.index_select(0, node)
-            before.append(held)
-            features = torch.cat([held, x], dim=-1)
-            message = self.own(features)
-            if self.neighbours is not None:
-                message = torch.where(answered.unsqueeze(-1), message, self.neighbours(features, ports))
-            erase, add = self.erase_add(message).chunk(2, dim=-1)
-            message = message - torch.sigmoid(erase) * message + torch.tanh(add)
-            states = states.index_copy(0, node, self.update(message, held))
-        return states.reshape(learners, self.width, -1), touched, before
+        wrong, right = nn.functional.embedding(touched.concept, self.response.flatten(1)).chunk(2, dim=-1)
+        told = self._told(torch.lerp(wrong, right, correct), *self._answering)
+        near = nn.functional.embedding(touched.near, self.concept)
+        near = self._told(near, self.neighbours.receive) if self.neighbours is not None else near
+        parts = (self.own, self.neighbours, self.erase_add, self.update)
+        weights = [weight for part in parts if part is not None for weight in part.parameters()]
+        start = (self.first.expand(learners, -1, -1) if state is None else state).reshape(learners * self.width, -1)
+        places = (touched.learner * self.width + touched.concept, touched.near_learner * self.width + touched.near)
+        after, before = walk(self.change, touched, places, start, (told, near), weights)
+        return after.view(learners, self.width, -1), touched, before
 
     def forward(self, steps: Steps) -> Tensor:
         _, touched, before = self._walk(steps, None)
-        answered = touched.answered
-        held = self.dropout(torch.cat(before)[answered])
-        each = self.read(held).squeeze(-1) + self.offset[touched.concept[answered]]
-        response = touched.response[answered]
+        each = self.read(dropped(before, self.dropout, self.training)).squeeze(-1) + self.offset[touched.concept]
         number = int(steps.mask.sum())
-        mean = torch.zeros(number, device=each.device).index_add(0, response, each) / torch.bincount(response, minlength=number)
+        mean = torch.zeros(number, device=each.device).index_add(0, touched.response, each) / torch.bincount(touched.response, minlength=number)
         logit = torch.zeros_like(steps.correct).T.masked_scatter(steps.mask.T, mean).T
         return logit + self.easiness(steps.item)
 
@@ -188,7 +187,7 @@ class GKT(NetworkModel):
     hidden : int
         Width of the state of one concept.
     dropout : float
-        Of the state, where it is read.
+        Of the state, where it is read; rounded to 1/256.
     item_bias : bool
         Whether every item has an easiness b_i of its own.
     top_k : int

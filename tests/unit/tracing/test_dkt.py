@@ -10,7 +10,8 @@ from edukit.graph.concept_graph import ConceptGraph
 from edukit.metrics import auc, ece, log_loss
 from edukit.schema import DataError
 from edukit.tracing.dkt import DKT
-from edukit.tracing.networks import _batches, _steps, share_of_items
+from edukit.tracing.networks import _steps, share_of_items
+from edukit.tracing.recurrence import Ordered, dropped, lstm, scattered
 from edukit.tracing.sequences import Vocabulary, encode
 
 torch = pytest.importorskip("torch")
@@ -62,11 +63,11 @@ def test_cutting_a_batch_changes_no_gradient(classroom):
     histories = encode(rows, vocabulary)
     torch.manual_seed(0)
     network = model._network(vocabulary, {}).eval()
-    cut = next(iter(_batches(histories, vocabulary, histories.batches(48, (0, 0)))))
-    learners = np.concatenate(next(iter(histories.batches(48, (0, 0)))))
+    learners = next(iter(histories.batches(48, (0, 0))))
+    cut, whole = ([_steps(histories, vocabulary, some) for some in parts] for parts in (learners, [np.concatenate(learners)]))
     assert len(cut) > 2
     gradients = []
-    for batch in (cut, [_steps(histories, vocabulary, learners)]):
+    for batch in (cut, whole):
         network.zero_grad()
         responses = 0
         for steps in batch:
@@ -76,6 +77,42 @@ def test_cutting_a_batch_changes_no_gradient(classroom):
         gradients.append([p.grad / responses for p in network.parameters()])
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+
+
+def test_the_recurrence_is_that_of_an_lstm():
+    """Histories of different length, from any state: hidden states, last cells and all gradients are those of torch.nn.LSTM, which pads."""
+    torch.manual_seed(1)
+    memory, inputs = torch.nn.LSTM(5, 7, batch_first=True), torch.randn(6, 5, requires_grad=True)
+    length = torch.tensor([3, 9, 1, 9, 4])
+    mask, which = torch.arange(9) < length[:, None], torch.randint(0, 6, (5, 9))
+    hidden0, cell0 = torch.randn(2, 5, 7)
+    ordered = Ordered.of(mask)
+    hidden, cell = lstm(memory, inputs, which.flatten()[ordered.place], ordered, (hidden0[ordered.learners], cell0[ordered.learners]))
+    packed = torch.nn.utils.rnn.pack_padded_sequence(inputs[which], length, batch_first=True, enforce_sorted=False)
+    expected, (_, cells) = memory(packed, (hidden0[None], cell0[None]))
+    torch.testing.assert_close(hidden, expected.data, atol=1e-6, rtol=0)
+    torch.testing.assert_close(cell[ordered.last], cells[0], atol=1e-6, rtol=0)
+    sent = torch.randn_like(hidden)  # what a read-out would send back
+    for ours, theirs in zip(*(torch.autograd.grad((found * sent).sum(), [*memory.parameters(), inputs]) for found in (hidden, expected.data)),
+                            strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=1e-6)
+
+
+def test_responses_find_their_way_back_to_their_place():
+    mask = torch.arange(4) < torch.tensor([2, 4, 1])[:, None]
+    ordered = Ordered.of(mask)
+    assert ordered.sizes == [3, 2, 1, 1] and ordered.learners.tolist() == [1, 0, 2]
+    assert ordered.place.tolist() == [4, 0, 8, 5, 1, 6, 7]
+    assert ordered.previous.tolist() == [0, 1, 3, 5] and ordered.last.tolist() == [4, 6, 2]
+    assert scattered(ordered.place.double(), ordered, mask).tolist() == [[0, 1, 0, 0], [4, 5, 6, 7], [8, 0, 0, 0]]
+
+
+def test_dropout_leaves_the_mean_and_drops_its_share():
+    torch.manual_seed(0)
+    found = dropped(torch.ones(400, 251), 0.2, True)
+    assert abs(float(found.mean()) - 1) < 0.01 and abs(float((found == 0).float().mean()) - 0.2) < 0.01
+    assert torch.equal(found[0].unique(), torch.tensor([0, 256 / 205]))
+    assert torch.equal(dropped(found, 0.2, False), found) and torch.equal(dropped(found, 0.0, True), found)
 
 
 def test_reconstruction_makes_the_state_agree_with_the_last_response(classroom):

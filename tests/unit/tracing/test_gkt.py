@@ -97,6 +97,57 @@ def test_pads_and_company_change_nothing(course):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
+def one_by_one(network, edges: np.ndarray, concepts: list[list[int]], items: list[int], correct: list[float]) -> list[torch.Tensor]:
+    """Logits of one learner's responses by the equations of the paper, a state and an edge at a time."""
+    states, found = list(network.first), []
+    for own, item, right in zip(concepts, items, correct, strict=True):
+        found.append(torch.stack([network.read(states[c])[0] + network.offset[c] for c in own]).mean() + network.item_bias.weight[item, 0])
+        told = {c: right * network.response[c, 1] + (1 - right) * network.response[c, 0] for c in own}
+        sources = {c: torch.cat([states[c], told[c]]) for c in own}
+        messages = {c: network.own(sources[c]) for c in own}
+        near: dict[int, list[list[torch.Tensor]]] = {}
+        for requires, concept in edges.tolist():
+            for source, target, relation in ((requires, concept, 0), (concept, requires, 1)):
+                if source in own and target not in own:
+                    sent = network.neighbours.send(sources[source]).view(2, -1)[relation]
+                    kept = network.neighbours.receive(torch.cat([states[target], network.concept[target]])).view(2, -1)[relation]
+                    near.setdefault(target, [[], []])[relation].append(torch.relu(sent + kept))
+        for target, ways in near.items():
+            means = [torch.stack(way).mean(0) if way else torch.zeros_like(network.first[0]) for way in ways]
+            messages[target] = network.neighbours.read(torch.cat(means))
+        for c, message in messages.items():
+            erase, add = network.erase_add(message).chunk(2)
+            states[c] = network.update((message - torch.sigmoid(erase) * message + torch.tanh(add))[None], states[c][None])[0]
+    return found
+
+
+def test_the_walk_over_all_learners_is_that_of_one_learner_and_one_edge_at_a_time(monkeypatch):
+    """Items of one to three concepts on a graph with a triangle and a concept that two answered ones share: equal logits, equal gradients."""
+    from edukit.tracing import recurrence
+
+    monkeypatch.setattr(recurrence, "ROWS_AT_ONCE", 16)  # the gradient of the weights in several parts
+    rng = np.random.default_rng(3)
+    graph = ConceptGraph.from_tables(None, edges([("a", "b"), ("a", "c"), ("b", "c"), ("c", "d"), ("e", "d")]), pd.DataFrame(
+        [(f"i{k}", c) for k, own in enumerate(("a", "b", "c", "bd", "cde", "e")) for c in own], columns=["item_id", "concept_id"]))
+    rows = pd.DataFrame([(f"u{u}", f"i{rng.integers(0, 6)}", float(rng.choice([0, 0.5, 1])), t) for u, n in enumerate((5, 9, 2)) for t in range(n)],
+                        columns=["learner_id", "item_id", "correct", "order"])
+    vocabulary, model = Vocabulary.build(rows, graph), GKT(**SMALL)
+    histories = encode(rows, vocabulary)
+    torch.manual_seed(0)
+    network = model._network(vocabulary, model._structure(graph))
+    torch.nn.init.normal_(network.item_bias.weight)
+    steps = _steps(histories, vocabulary, np.arange(3))
+    together = network(steps)[steps.mask]
+    apart = torch.stack([logit for u in range(3) for start, end in [histories.offsets[u:u + 2]] for logit in one_by_one(
+        network, model._structure(graph)["edges"], [[c for c in row if c >= 0] for row in vocabulary.item_concepts[histories.item[start:end]].tolist()],
+        histories.item[start:end].tolist(), histories.correct[start:end].tolist())])
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
+    sent, weights = torch.randn_like(apart), list(network.parameters())
+    gradients = [torch.autograd.grad((found * sent).sum(), weights) for found in (together, apart)]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
 def test_only_the_most_probable_neighbours_are_kept():
     claims = pd.DataFrame({"requires_id": ["a", "a", "a", "b", "a"], "concept_id": ["b", "c", "d", "d", "c"],
                            "source": ["x", "x", "x", "x", "y"], "weight": [0.2, 0.1, 0.6, 0.9, 0.7]})
