@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
 
-from edukit.protocols import NotFittedError, PrerequisiteGraph
-from edukit.tracing.sequences import Histories, Vocabulary, concentration, counts, encode, mastery_table, read_model, response_sd, write_model
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
-CHUNK = 4_000_000  # learner x item cells of a mastery estimate held in memory at once
+from edukit.tracing.counting import CountModel
+from edukit.tracing.sequences import response_sd
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,7 @@ class Counts:
     item: dict[int, tuple[float, float]]
 
 
-class Logistic:
+class Logistic(CountModel):
     """A learner answers the next item right more often the more they got right before: in all, and on its concepts.
 
     P(correct) = sigmoid(w0 + item + sum over its concepts [concept + right and wrong counts on it] + counts in all),
@@ -54,128 +47,7 @@ class Logistic:
 
     def __init__(self, items: bool = True, concepts: bool = True, concept_counts: bool = True, total_counts: bool = True,
                  item_counts: bool = False, strength: float = 1.0) -> None:
-        self.items, self.concepts, self.concept_counts = items, concepts, concept_counts
-        self.total_counts, self.item_counts = total_counts, item_counts
-        self.strength = strength
-
-    @property
-    def settings(self) -> dict:
-        """The constructor's arguments."""
-        return {name: getattr(self, name) for name in ("items", "concepts", "concept_counts", "total_counts", "item_counts", "strength")}
-
-    def fit(self, interactions: pd.DataFrame, graph: PrerequisiteGraph, dif_groups: pd.Series | None = None) -> Self:
-        """Learn the weights from training rows; ``dif_groups`` is not used.
-
-        Raises
-        ------
-        OrderUnknownError
-            Where the order of responses is unknown.
-        """
-        from sklearn.linear_model import LogisticRegression
-
-        vocabulary = Vocabulary.build(interactions, graph)
-        histories = encode(interactions, vocabulary, self.kind)
-        design = self._design(histories, vocabulary)
-        right = histories.correct.astype(float)
-        whole = bool(np.isin(right, (0.0, 1.0)).all())
-        if whole:
-            rows, label, weight = design, right, None
-        else:  # a share of the marks counts as that much right and the rest wrong
-            from scipy.sparse import vstack
-            rows, label, weight = vstack([design, design]).tocsr(), np.repeat([1.0, 0.0], len(right)), np.concatenate([right, 1 - right])
-        # Newton steps: counts and one-hot columns differ so much in scale that lbfgs is far from converged after 300 iterations
-        solver = LogisticRegression(C=self.strength, solver="newton-cg", tol=1e-3, max_iter=200)
-        solver.fit(rows, label, sample_weight=weight)
-        self.vocabulary_ = vocabulary
-        self.weights_ = np.append(solver.coef_[0], solver.intercept_[0])
-        self.kappa_ = concentration(histories, vocabulary, self._probability(design))
-        return self
-
-    def _blocks(self, vocabulary: Vocabulary) -> dict[str, slice]:
-        """Which columns of the design hold what."""
-        width, at, found = len(vocabulary.concept_ids), 0, {}
-        sizes = {"items": vocabulary.trained + 1, "concepts": width, "concept_counts": 2 * width, "total_counts": 2, "item_counts": 2}
-        for name, size in sizes.items():
-            if getattr(self, name):
-                found[name] = slice(at, at + size)
-                at += size
-        found["all"] = slice(0, at)
-        return found
-
-    def _design(self, histories: Histories, vocabulary: Vocabulary) -> csr_matrix:
-        """(N, F) sparse features of every sorted row, from earlier rows of the same learner only."""
-        from scipy.sparse import csr_matrix
-
-        blocks, number = self._blocks(vocabulary), len(histories.item)
-        learner, width = histories.learner, len(vocabulary.concept_ids)
-        row, concept = vocabulary.concept_pairs(histories.item)
-        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        if self.items:
-            parts.append((np.arange(number), blocks["items"].start + vocabulary.parameter(histories.item), np.ones(number)))
-        if self.concepts:
-            parts.append((row, blocks["concepts"].start + concept, np.ones(len(row))))
-        for name, rows, cell, column in (
-            ("concept_counts", row, learner[row] * width + concept, 2 * concept),
-            ("total_counts", np.arange(number), learner, np.zeros(number, int)),
-            ("item_counts", np.arange(number), learner * (len(vocabulary.item_ids) + 1) + histories.item, np.zeros(number, int)),
-        ):
-            if getattr(self, name):
-                right, wrong = _earlier(cell, histories.correct[rows])
-                parts.append((rows, blocks[name].start + column, np.log1p(right)))
-                parts.append((rows, blocks[name].start + column + 1, np.log1p(wrong)))
-        rows, columns, values = (np.concatenate([p[i] for p in parts]) for i in range(3))
-        keep = values != 0
-        return csr_matrix((values[keep], (rows[keep], columns[keep])), shape=(number, blocks["all"].stop))
-
-    def _probability(self, design: csr_matrix) -> np.ndarray:
-        return _sigmoid(np.asarray(design @ self.weights_[:-1]) + self.weights_[-1])
-
-    def predict(self, interactions: pd.DataFrame) -> pd.Series:
-        """P(correct), aligned to the index; row t uses only earlier rows of that learner."""
-        vocabulary = self._fitted()
-        histories = encode(interactions, vocabulary, self.kind)
-        return histories.align(self._probability(self._design(histories, vocabulary)), interactions.index)
-
-    def mastery(self, interactions: pd.DataFrame) -> pd.DataFrame:
-        """Table ``mastery``: expected share right over the concept's items after the whole history."""
-        vocabulary = self._fitted()
-        histories = encode(interactions, vocabulary, self.kind)
-        width = len(vocabulary.concept_ids)
-        row, concept = vocabulary.concept_pairs(histories.item)
-        cell = histories.learner[row] * width + concept
-        tally = np.stack([np.bincount(cell, values, len(histories) * width).reshape(-1, width)
-                          for values in (histories.correct[row], 1 - histories.correct[row])], axis=2)
-        total = np.stack([np.bincount(histories.learner, values, len(histories))
-                          for values in (histories.correct, 1 - histories.correct)], axis=1)
-        return mastery_table(histories.learner_ids, vocabulary, self._mastery(total, tally), counts(histories, vocabulary), self.kappa_)
-
-    def _mastery(self, total: np.ndarray, tally: np.ndarray) -> np.ndarray:
-        """(B, C) from counts in all (B, 2) and per concept (B, C, 2): mean over the concept's items, each met afresh."""
-        vocabulary, blocks = self._fitted(), self._blocks(self._fitted())
-        width = len(vocabulary.concept_ids)
-        logit = np.full((len(total), width), self.weights_[-1])
-        if self.concepts:
-            logit += self.weights_[blocks["concepts"]]
-        if self.concept_counts:
-            logit += (np.log1p(tally) * self.weights_[blocks["concept_counts"]].reshape(width, 2)).sum(axis=2)
-        if self.total_counts:
-            logit += (np.log1p(total) @ self.weights_[blocks["total_counts"]])[:, None]
-        item = np.arange(1, len(vocabulary.item_ids) + 1)
-        entry, concept = vocabulary.concept_pairs(item)
-        own = self.weights_[blocks["items"]][vocabulary.parameter(item)[entry]] if self.items else np.zeros(len(entry))
-        share = np.bincount(concept, minlength=width)
-        known = np.empty_like(logit)
-        step = max(1, CHUNK // max(1, len(entry)))
-        order = np.argsort(concept, kind="stable")
-        with_items = np.flatnonzero(share)
-        starts = (np.cumsum(share) - share)[with_items]
-        for first in range(0, len(logit), step):
-            some = logit[first:first + step]
-            known[first:first + step] = _sigmoid(some)
-            if len(entry):
-                right = _sigmoid(some[:, concept[order]] + own[order])
-                known[first:first + step, with_items] = np.add.reduceat(right, starts, axis=1) / share[with_items]
-        return known
+        super().__init__(items, concepts, concept_counts, total_counts, item_counts, strength)
 
     def start(self) -> Counts:
         """State of a learner never seen."""
@@ -193,27 +65,10 @@ class Logistic:
 
     def mastery_of(self, state: Counts) -> pd.DataFrame:
         """Per concept: mastery, sd and n."""
-        known = self._mastery(state.total[None], state.concept[None])[0]
+        known = self._share(self._logit(state.total[None], state.concept[None]))[0]
         n = state.concept.sum(axis=1)
         return pd.DataFrame({"mastery": known, "sd": response_sd(known, n, self.kappa_), "n": n.round().astype(int)},
                             index=pd.Index(self._fitted().concept_ids, name="concept_id"))
-
-    def save(self, path: Path) -> None:
-        """Write the fitted model into one file."""
-        write_model(path, self.kind, self.settings, self._fitted(), {"weights": self.weights_, "kappa": np.array([self.kappa_])})
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        settings, vocabulary, arrays = read_model(path, cls.kind)
-        model = cls(**settings)
-        model.vocabulary_, model.weights_, model.kappa_ = vocabulary, arrays["weights"], float(arrays["kappa"][0])
-        return model
-
-    def _fitted(self) -> Vocabulary:
-        if not hasattr(self, "vocabulary_"):
-            raise NotFittedError(f"this {self.kind} model has not been fitted; call fit(interactions, graph) first")
-        return self.vocabulary_
 
 
 class PFA(Logistic):
@@ -238,22 +93,31 @@ class PFA(Logistic):
         super().__init__(items, concepts, concept_counts, total_counts, item_counts, strength)
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    from scipy.special import expit
+class DAS3H(CountModel):
+    """A learner forgets: what they got right an hour ago counts for more than what they got right a month ago.
 
-    return expit(x)
+    P(correct) = sigmoid(w0 + item + counts in all + sum over its concepts [concept + sum over windows (wins and attempts on it)]), with
+    windows of the last hour, day, week and month and of ever, and every count n as log(1 + n); one pair of weights per concept and window.
 
+    Parameters
+    ----------
+    items, concepts, concept_counts, total_counts, item_counts, strength : as of :class:`Logistic`; the window of ever makes ``concept_counts``
+        unneeded, and with it the model is Best-LR with windows.
 
-def _earlier(cell: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every row, how many right and wrong responses its cell had before it (rows are in order of time)."""
-    order = np.argsort(cell, kind="stable")
-    ordered = cell[order]
-    fresh = np.append(True, ordered[1:] != ordered[:-1]) if len(ordered) else np.zeros(0, bool)
-    group = np.cumsum(fresh) - 1
-    result = []
-    for values in (correct[order].astype(float), 1 - correct[order].astype(float)):
-        running = np.cumsum(values) - values
-        before = np.empty_like(running)
-        before[order] = running - running[fresh][group] if len(ordered) else running
-        result.append(before)
-    return result[0], result[1]
+    Notes
+    -----
+    Needs a timestamp in every row. The authors give each learner an intercept, which a learner never seen has not: counts in all stand for it.
+    ``mastery`` is that of the learner's last moment. It follows no learner live, since a live response carries no time.
+
+    References
+    ----------
+    Choffin, Popineau, Bourda and Vie (2019), DAS3H: modeling student learning and forgetting for optimally scheduling distributed practice
+    of skills, EDM.
+    """
+
+    kind = "das3h"
+    windows = True
+
+    def __init__(self, items: bool = True, concepts: bool = True, concept_counts: bool = False, total_counts: bool = True,
+                 item_counts: bool = False, strength: float = 1.0) -> None:
+        super().__init__(items, concepts, concept_counts, total_counts, item_counts, strength)

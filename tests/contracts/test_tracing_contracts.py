@@ -60,6 +60,8 @@ def world(random_answers: bool = False) -> World:
     p = np.full(item.shape, 0.6) if random_answers else 1 / (1 + np.exp(-logit))
     rows = pd.DataFrame({"learner_id": np.repeat([f"L{u:03d}" for u in range(learners)], STEPS), "item_id": [f"q{i}" for i in item.ravel()],
                          "correct": (rng.random(item.shape) < p).astype(float).ravel(), "order": np.tile(np.arange(STEPS), learners)})
+    minutes = np.arange(len(rows)) % STEPS * 7 + np.arange(len(rows)) % STEPS // 8 * 4_000 + np.arange(len(rows)) // STEPS  # sittings, days apart
+    rows["timestamp"] = pd.Timestamp("2026-01-05", tz="UTC") + pd.to_timedelta(minutes, unit="min")
     pairs = sorted({(i, int(k)) for i in range(ITEMS) for k in (first[i], second[i])})
     q_matrix = pd.DataFrame({"item_id": [f"q{i}" for i, _ in pairs], "concept_id": [f"c{k}" for _, k in pairs]})
     edges = pd.DataFrame({"concept_id": [f"c{k}" for k in range(1, CONCEPTS)], "requires_id": [f"c{k // 2}" for k in range(1, CONCEPTS)],
@@ -114,6 +116,7 @@ def test_a_later_row_never_changes_an_earlier_prediction(name):
     late = changed["order"] >= 25
     changed.loc[late, "correct"] = 1 - changed.loc[late, "correct"]
     changed.loc[late, "item_id"] = changed.loc[late, "item_id"].to_numpy()[::-1]
+    changed.loc[late, "timestamp"] += pd.Timedelta(days=3)
     p, q = model.predict(table), model.predict(changed)
     np.testing.assert_allclose(p[~late], q[~late], atol=1e-6)
     assert np.abs(p[table["order"] > 25] - q[table["order"] > 25]).max() > 0.01
