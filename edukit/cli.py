@@ -1,4 +1,4 @@
-"""The command line: `edukit run | data | graph | audit | experiments | models | show | ui | lab`. Thin: it finds, hands on and prints."""
+"""The command line: `edukit run | data | graph | audit | learner | refresh | experiments | models | show | ui | lab`. Thin: it finds, hands on and prints."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from edukit.cli_audit import audit_app
 from edukit.cli_data import about, configs, data_app
 from edukit.cli_graph import graph_app
+from edukit.cli_tracing import learner, refresh
 
 HELP = {"no_args_is_help": True, "context_settings": {"help_option_names": ["-h", "--help"]}}
 app = typer.Typer(help="The open research bench for learning: what depends on what, what each learner knows, where a cohort is stuck.",
@@ -24,14 +25,12 @@ app.add_typer(audit_app, name="audit", help="Audits: leakage.")
 app.add_typer(experiments_app, name="experiments", help="Experiments: list.")
 app.add_typer(models_app, name="models", help="Models: list.")
 app.add_typer(show_app, name="show", help="Results: last.")
+app.command()(learner)
+app.command()(refresh)
 
 
 def _outputs() -> Path:
     return Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs")
-
-
-def _tracking() -> Path:
-    return Path(os.environ.get("EDUKIT_TRACKING") or _outputs() / "tracking")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["-h", "--help"]})
@@ -51,7 +50,9 @@ def run(context: typer.Context, experiment: Annotated[str, typer.Argument(help="
         if {"-m", "--multirun"} & set(context.args):
             from edukit.evaluation import tracking
 
-            with tracking.sweep(_tracking(), experiment, context.args):
+            recipe = importlib.import_module("edukit.experiments.recipe")
+            paths = recipe.config(experiment, *[word for word in context.args if word.lstrip("+").startswith("paths.")]).paths
+            with tracking.sweep(Path(paths.tracking), experiment, context.args):
                 main_of()
         else:
             main_of()
@@ -66,6 +67,10 @@ def experiments_list() -> None:
     for path in configs():
         first = path.read_text(encoding="utf-8").split("\n")[0]
         typer.echo(f"{path.stem:<18}{first.removeprefix('# ')}")
+    typer.echo("\npapers: edukit run reproduce experiment=NAME   (quick=true tries it on invented data)")
+    for path in configs("experiment"):
+        second = path.read_text(encoding="utf-8").split("\n")[1]
+        typer.echo(f"{path.stem:<38}{second.removeprefix('# ')}")
 
 
 @models_app.command("list")
@@ -98,9 +103,9 @@ def show_last(json: Annotated[bool, typer.Option("--json", help="the whole repor
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="port on this machine")] = 5000) -> None:
     """Open the tracked runs in MLflow, on this machine only."""
-    from edukit.evaluation.tracking import experiment_ids, tracking_uri
+    from edukit.evaluation.tracking import default_root, experiment_ids, tracking_uri
 
-    root = _tracking()
+    root = default_root()
     ids = experiment_ids(root)
     page = f"http://127.0.0.1:{port}/#/experiments/{ids[0]}/runs" if ids else f"http://127.0.0.1:{port}"
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # its background jobs are not used, and double the start

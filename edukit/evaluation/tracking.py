@@ -9,11 +9,20 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pandas as pd
 
+from edukit.schema import DataError
+
 DATABASE = "mlflow.db"
 PARENT = "EDUKIT_PARENT_RUN"  # set while a sweep runs, so that its jobs nest under one run
+
+
+def default_root() -> Path:
+    """The tracking folder of the command line: ``EDUKIT_TRACKING``, else ``tracking`` in the folder of outputs."""
+    return Path(os.environ.get("EDUKIT_TRACKING") or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "tracking")
 
 
 def _client(root: Path) -> Any:
@@ -89,7 +98,7 @@ def track(root: Path, report: dict[str, Any], files: list[Path], started_ms: int
     client = _client(root)
     tags = {"mlflow.runName": f"{report['experiment']} {report['data']['label']}", "data_fingerprint": report["data"]["fingerprint"],
             "code_fingerprint": report["environment"]["code"], "split_fingerprint": str(report["split"].get("fingerprint")),
-            "seed": str(report["seed"])}
+            "seed": str(report["seed"]), **({"folder": str(files[0].parent.resolve())} if files else {})}
     if parent := os.environ.get(PARENT):
         tags["mlflow.parentRunId"] = parent
     run = client.create_run(_experiment(client, root, report["experiment"]), start_time=started_ms, tags=tags)
@@ -104,30 +113,96 @@ def track(root: Path, report: dict[str, Any], files: list[Path], started_ms: int
 
 
 @contextlib.contextmanager
-def sweep(root: Path, experiment: str, overrides: list[str]) -> Iterator[str]:
-    """One parent run around the jobs of a sweep, in this process and in its workers."""
+def sweep(root: Path, experiment: str, overrides: list[str], resume: str | None = None) -> Iterator[str]:
+    """One parent run around the jobs of a sweep, in this process and in its workers.
+
+    The parent is ``resume``, or the one that a sweep of the same words left unfinished, or a new one.
+    """
     from mlflow.entities import Param
 
-    client = _client(root)
-    run = client.create_run(_experiment(client, root, experiment), tags={"mlflow.runName": f"sweep {' '.join(overrides)}"[:250]})
-    client.log_batch(run.info.run_id, params=[Param("overrides", " ".join(overrides)[:500])])
-    os.environ[PARENT] = run.info.run_id
+    client, words, before = _client(root), " ".join(overrides), os.environ.get(PARENT)
+    place = _experiment(client, root, experiment)
+    left = [r.info.run_id for r in _all(client) if r.info.experiment_id == place and r.info.status != "FINISHED" and r.data.tags.get("sweep") == words]
+    if parent := resume or next(iter(left), None):
+        client.update_run(parent, "RUNNING")
+    else:
+        parent = client.create_run(place, tags={"mlflow.runName": f"sweep {words}"[:250], "sweep": words[:5000]}).info.run_id
+        client.log_batch(parent, params=[Param("overrides", words[:500])])
+    os.environ[PARENT] = parent
     status = "FAILED"
     try:
-        yield run.info.run_id
+        yield parent
         status = "FINISHED"
     finally:
-        os.environ.pop(PARENT, None)
-        client.set_terminated(run.info.run_id, status)
+        os.environ.pop(PARENT, None) if before is None else os.environ.update({PARENT: before})
+        client.set_terminated(parent, status)
+
+
+def done_before(root: Path, config: dict[str, Any], data: str, code: str) -> str | None:
+    """Id of the run under the sweep in force with this config and these fingerprints of data and code; None without a sweep or such a run."""
+    parent, wanted = os.environ.get(PARENT), _flat(config)
+    if parent is None:
+        return None
+    same = {"mlflow.parentRunId": parent, "data_fingerprint": data, "code_fingerprint": code}
+    return next((r.info.run_id for r in _all(_client(root)) if r.info.status == "FINISHED" and same.items() <= r.data.tags.items()
+                 and r.data.params == wanted), None)
+
+
+def _all(client: Any, **where: str) -> list[Any]:
+    """Every run of every experiment, page by page."""
+    found, page = [], None
+    ids = [e.experiment_id for e in client.search_experiments()]
+    while ids and (page is None or page.token):
+        page = client.search_runs(ids, max_results=1000, page_token=page.token if page else None, **where)
+        found += page
+    return found
+
+
+def _files(run: Any) -> Path:
+    return Path(url2pathname(urlparse(run.info.artifact_uri).path))
 
 
 def runs(root: Path) -> pd.DataFrame:
-    """One row per tracked run: id, experiment, parent, data fingerprint and start."""
+    """One row per tracked run: id, experiment, parent, data fingerprint, start, and the folder of its files; the newest run first."""
     client = _client(root)
-    found = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id], max_results=1000)]
-    return pd.DataFrame([{"run_id": r.info.run_id, "name": r.data.tags.get("mlflow.runName"), "parent": r.data.tags.get("mlflow.parentRunId"),
-                          "data_fingerprint": r.data.tags.get("data_fingerprint"), "started_ms": r.info.start_time,
-                          "artifacts": r.info.artifact_uri} for r in found])
+    names = {e.experiment_id: e.name for e in client.search_experiments()}
+    rows = [{"run_id": r.info.run_id, "name": r.data.tags.get("mlflow.runName"), "parent": r.data.tags.get("mlflow.parentRunId"),
+             "data_fingerprint": r.data.tags.get("data_fingerprint"), "started_ms": r.info.start_time, "artifacts": r.info.artifact_uri,
+             "experiment": names[r.info.experiment_id], "files": _files(r)} for r in _all(client)]
+    return pd.DataFrame(rows)
+
+
+def find(root: Path, word: str) -> tuple[str, Path]:
+    """Id of the one tracked run whose id begins with ``word``, and the folder of its files.
+
+    Raises
+    ------
+    DataError
+        Where nothing is tracked in ``root``, no run fits, or more than one.
+    """
+    if not (Path(root) / DATABASE).is_file():
+        raise DataError(f"{root} must hold tracked runs; found none. Run an experiment first (edukit run trace), or give the folder of a run.")
+    fit = [r for r in _all(_client(root)) if word and r.info.run_id.startswith(word.lower())]
+    if len(fit) != 1:
+        some = f" ({', '.join(r.info.run_id[:len(word) + 4] for r in fit[:4])}, ...)" if fit else ""
+        raise DataError(f"a run must be the id of one tracked run, the beginning of one, `last`, or the folder of a run; found {word!r}, with which "
+                        f"{len(fit) or 'no'} run{'s' * (len(fit) != 1)} of {root} begin{some}. `edukit ui` shows the ids.")
+    return fit[0].info.run_id, _files(fit[0])
+
+
+def run_in(root: Path, folder: Path) -> str | None:
+    """Id of the tracked run that wrote its report into ``folder``; None where none did."""
+    if not (Path(root) / DATABASE).is_file():
+        return None
+    there = str(Path(folder).resolve())
+    return next((r.info.run_id for r in _all(_client(root)) if there in (r.data.tags.get("folder"), str(_files(r)))), None)
+
+
+def tag(root: Path, run_id: str, tags: dict[str, str]) -> None:
+    """Set tags of a tracked run; ``mlflow.parentRunId`` shows it below another one."""
+    client = _client(root)
+    for name, value in tags.items():
+        client.set_tag(run_id, name, value)
 
 
 def experiment_ids(root: Path) -> list[str]:
