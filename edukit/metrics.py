@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray
+CALIBRATED = 0.02  # expected calibration error that a calibrated model should stay below
 RECORD = ("name", "value", "low", "high", "n", "split", "model", "group", "channel")
 
 
@@ -21,6 +22,18 @@ def record(name: str, value: float | None, n: int | None = None, low: float | No
     if unknown:
         raise TypeError(f"a metric record has no field {', '.join(sorted(unknown))}; fields are {', '.join(RECORD)}")
     return {**dict.fromkeys(RECORD), "name": name, "value": value, "low": low, "high": high, "n": n, **where}
+
+
+def shown(value: float, places: int = 3) -> str:
+    """A number as tables and sentences print it, without a leading zero.
+
+    Examples
+    --------
+    >>> shown(.7634), shown(-.002), shown(1.0), shown(46201, 0)
+    ('.763', '-.002', '1.000', '46,201')
+    """
+    words = f"{value:,.{places}f}"
+    return words[1:] if words.startswith("0.") else "-" + words[2:] if words.startswith("-0.") else words
 
 
 def auc(y: Array, p: Array, weight: Array | None = None) -> float:
@@ -34,20 +47,35 @@ def auc(y: Array, p: Array, weight: Array | None = None) -> float:
     0.75
     """
     order = np.argsort(p, kind="stable")
-    ranked, right = np.asarray(p)[order], np.asarray(y)[order] >= 0.5
-    counted = np.ones(len(ranked)) if weight is None else np.asarray(weight, float)[order]
-    if not len(ranked):
+    right, ties = np.asarray(y)[order] >= 0.5, _ties(np.asarray(p)[order])
+    return _ranked(right, ties, np.ones(len(right)) if weight is None else np.asarray(weight, float)[order])
+
+
+def _ties(ranked: Array) -> Array:
+    """Where each run of equal scores begins."""
+    return np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])) if len(ranked) else np.zeros(0, int)
+
+
+def _ranked(right: Array, ties: Array, counted: Array) -> float:
+    """AUC of rows in the order of their scores."""
+    if not len(right):
         return float("nan")
-    ties = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    positive, negative = np.add.reduceat(counted * right, ties), np.add.reduceat(counted * ~right, ties)
+    positive = counted * right
+    negative = counted - positive
+    if len(ties) < len(right):
+        positive, negative = np.add.reduceat(positive, ties), np.add.reduceat(negative, ties)
     pairs = positive.sum() * negative.sum()
     return float(positive @ (np.cumsum(negative) - negative / 2) / pairs) if pairs else float("nan")
 
 
 def log_loss(y: Array, p: Array, weight: Array | None = None) -> float:
     """Mean negative log-likelihood in nats; p is clipped to [1e-7, 1 - 1e-7]. Fractional y is allowed."""
-    y, p = np.asarray(y, float), np.clip(np.asarray(p, float), 1e-7, 1 - 1e-7)
-    return float(np.average(-(y * np.log(p) + (1 - y) * np.log1p(-p)), weights=weight))
+    return float(np.average(_log_losses(np.asarray(y, float), np.asarray(p, float)), weights=weight))
+
+
+def _log_losses(y: Array, p: Array) -> Array:
+    p = np.clip(p, 1e-7, 1 - 1e-7)
+    return -(y * np.log(p) + (1 - y) * np.log1p(-p))
 
 
 def brier(y: Array, p: Array, weight: Array | None = None) -> float:
@@ -55,10 +83,15 @@ def brier(y: Array, p: Array, weight: Array | None = None) -> float:
     return float(np.average((np.asarray(y, float) - np.asarray(p, float)) ** 2, weights=weight))
 
 
+def _bin(p: Array, bins: int) -> Array:
+    """Equal-width bin of each probability, from 0."""
+    return np.minimum((p * bins).astype(int), bins - 1)
+
+
 def reliability(y: Array, p: Array, bins: int = 10) -> list[dict[str, float]]:
     """Per equal-width bin that holds predictions: mean prediction, observed rate and count."""
     y, p = np.asarray(y, float), np.asarray(p, float)
-    where = np.minimum((p * bins).astype(int), bins - 1)
+    where = _bin(p, bins)
     return [{"predicted": float(p[where == b].mean()), "observed": float(y[where == b].mean()), "n": int((where == b).sum())}
             for b in range(bins) if (where == b).any()]
 
@@ -67,7 +100,7 @@ def ece(y: Array, p: Array, weight: Array | None = None, bins: int = 10) -> floa
     """Expected calibration error: mean |observed - predicted| over equal-width bins, weighted by count (Naeini et al., 2015, AAAI)."""
     y, p = np.asarray(y, float), np.asarray(p, float)
     counted = np.ones(len(p)) if weight is None else np.asarray(weight, float)
-    where = np.minimum((p * bins).astype(int), bins - 1)
+    where = _bin(p, bins)
     return float(np.abs(np.bincount(where, counted * (y - p))).sum() / counted.sum())
 
 
@@ -96,29 +129,54 @@ def _cohorts(units: Array, seed: int, draws: int) -> Iterator[Array]:
         yield np.bincount(rng.integers(0, size, size), minlength=size)
 
 
-def bootstrap(y: Array, p: Array, units: Array, score: Score, seed: int = 0, draws: int = 200, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of a score when whole units (learners) are drawn again.
+def bootstrap_draws(y: Array, p: Array, units: Array, score: Score, seed: int = 0, draws: int = 200) -> Array:
+    """(draws,) scores of cohorts in which whole units (learners) are drawn again; the same seed draws the same cohorts, whatever is scored.
 
     Parameters
     ----------
     units : (N,) integer codes 0..U-1, the learner of each row.
     score : called as ``score(y, p, weight)``.
+    """
+    scored = _of_cohorts(y, p, units, score)
+    return np.array([scored(counts) for counts in _cohorts(units, seed, draws)])
+
+
+def _of_cohorts(y: Array, p: Array, units: Array, score: Score) -> Callable[[Array], float]:
+    """The score of a cohort from how often each unit is in it; what does not depend on the cohort is done once: ranks, and sums over units."""
+    order = np.argsort(p, kind="stable")
+    y, p, units = y[order], p[order], units[order]
+    if score is auc:
+        right, ties = y >= 0.5, _ties(p)
+        return lambda counts: _ranked(right, ties, counts.astype(float)[units])
+    if score in (log_loss, brier, ece):  # the sizes of sums of terms, over the number of rows
+        terms = _log_losses(y, p) if score is log_loss else (y - p) ** 2 if score is brier else y - p
+        bins = 10 if score is ece else 1
+        where, size = units * bins + (_bin(p, bins) if score is ece else 0), int(units.max()) + 1
+        sums, rows = np.bincount(where, terms, size * bins).reshape(size, bins), np.bincount(units, minlength=size)
+        return lambda counts: float(np.abs(counts @ sums).sum() / (counts @ rows))
+    return lambda counts: score(y, p, counts[units])
+
+
+def bootstrap(y: Array, p: Array, units: Array, score: Score, seed: int = 0, draws: int = 200, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of a score over cohorts of :func:`bootstrap_draws`.
 
     References
     ----------
     Efron (1979), Annals of Statistics; the cluster bootstrap of Field and Welsh (2007), JRSS B.
     """
-    order = np.argsort(p, kind="stable")  # sorted once, so that a score that ranks finds its rows in order in every draw
-    y, p, units = y[order], p[order], units[order]
-    found = [score(y, p, counts[units]) for counts in _cohorts(units, seed, draws)]
-    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2]) if np.isfinite(found).any() else (np.nan, np.nan)
+    return interval(bootstrap_draws(y, p, units, score, seed, draws), level)
+
+
+def interval(drawn: Array, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of drawn scores; NaN where none is a number."""
+    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if np.isfinite(drawn).any() else (np.nan, np.nan)
     return float(low), float(high)
 
 
 def paired_bootstrap(y: Array, p: Array, q: Array, units: Array, score: Score, seed: int = 0, draws: int = 200) -> dict[str, float]:
     """Difference score(p) - score(q) on the same rows, its 95 % interval, and a two-sided p-value; learners are drawn again."""
-    one, other = ((y[order], v[order], units[order]) for v in (p, q) for order in [np.argsort(v, kind="stable")])
-    found = np.array([score(*one[:2], counts[one[2]]) - score(*other[:2], counts[other[2]]) for counts in _cohorts(units, seed, draws)])
+    one, other = (_of_cohorts(y, v, units, score) for v in (p, q))
+    found = np.array([one(counts) - other(counts) for counts in _cohorts(units, seed, draws)])
     low, high = np.quantile(found, [0.025, 0.975])
     tail = (1 + min((found <= 0).sum(), (found >= 0).sum())) / (1 + draws)
     every = np.ones(len(y))

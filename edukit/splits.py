@@ -115,6 +115,13 @@ by_class = _by("class_id", "class")
 by_cold_item = _by("item_id", "cold_item")
 
 
+def learner_fold(interactions: pd.DataFrame, seed: int = 0, folds: int = 5, fold: int = 0) -> Split:
+    """Set one of ``folds`` equal folds of the learners aside as `valid`; the others are `train`. Raises DataError where a part would be empty."""
+    codes = pd.factorize(interactions["learner_id"])[0]
+    aside = _in_folds(int(codes.max(initial=-1)) + 1, seed, folds, fold, 0.0)[codes] == "test"
+    return _check(Split("learner_fold", "learner_id", seed, {"train": np.flatnonzero(~aside), "valid": np.flatnonzero(aside)}), interactions)
+
+
 def published(interactions: pd.DataFrame, part: pd.Series) -> Split:
     """The publisher's own parts, one value of ``part`` per row (aligned to the index)."""
     values = part.reindex(interactions.index).to_numpy()

@@ -23,7 +23,7 @@ from edukit.reproducibility import fingerprint, replacing
 from edukit.schema import DataError
 
 from . import recipe
-from .prerequisites import code_of
+from .cells import code_of
 
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 TWIN = "twin"

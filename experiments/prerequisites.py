@@ -6,15 +6,12 @@
 
 from __future__ import annotations
 
-import ast
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -36,6 +33,7 @@ from edukit.reproducibility import bundled, fingerprint, replacing
 from edukit.schema import DataError
 
 from . import prerequisite_report, recipe
+from .cells import EVERY, Progress, code_of, settings_of
 
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 DATA = ("ucd", "alcpl_data_mining", "alcpl_geometry", "alcpl_precalculus", "lecturebank_cd")
@@ -46,30 +44,12 @@ MODELS = (*FLOORS, "logistic", "extra_trees", "kernel_svm", "blend", *NETWORKS)
 LEAKY = ("constant", "closure_rule", "degree_logistic", "name_logistic")  # random_leaky is there to show these
 SHARES = (0.1, 0.25, 0.5, 1.0)
 HEAVY = ("extra_trees", "directed_gnn", "course_gnn", "directed_gnn_no_layers", "course_gnn_no_layers", "blend")  # run first: no worker idles at the end
-EVERY = 60  # seconds between two lines of progress where there is no terminal
 
 
 def maker(name: str, seed: int, **settings: object) -> Callable[[], PrerequisiteModel]:
     """Makes new models of ``conf/graph/<name>.yaml`` under a seed, with other settings where some are given."""
-    path = bundled("conf") / "graph" / f"{name}.yaml"
-    if not path.is_file():
-        raise DataError(f"model must be one of conf/graph ({', '.join(sorted(p.stem for p in path.parent.glob('*.yaml')))}); found {name}")
-    cfg = OmegaConf.merge({"seed": seed}, {"model": OmegaConf.load(path)}, {"model": settings})
-    return lambda: instantiate(cfg.model)
-
-
-def code_of(module: str, seen: dict[str, Path] | None = None) -> dict[str, Path]:
-    """Files of a module of edukit and of all that it imports, at the top or within a function, so that only cells whose own code changed run again."""
-    seen = {} if seen is None else seen
-    found = find_spec(module) if module.startswith("edukit") and module not in seen else None
-    if found is not None and found.origin:
-        seen[module] = Path(found.origin)
-        for node in ast.walk(ast.parse(seen[module].read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("edukit"):
-                package = getattr(find_spec(node.module), "submodule_search_locations", None)
-                for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names if package)):
-                    code_of(name, seen)
-    return seen
+    cfg = settings_of("graph", name, seed, **settings)
+    return lambda: instantiate(cfg)
 
 
 @lru_cache(maxsize=64)
@@ -114,24 +94,6 @@ def _fewer(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     pair = pd.MultiIndex.from_arrays(ends.T).factorize()[0]
     drawn = np.random.default_rng(seed).permutation(pair.max(initial=-1) + 1)
     return rows[drawn[pair] < np.ceil(share * len(drawn))] if len(rows) else rows
-
-
-class _Progress:
-    """A bar on a terminal; in a log, a line now and then."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._began = total, time.monotonic()
-        self._told = self._began
-
-    def __call__(self, done: int, words: str) -> None:
-        now = time.monotonic()
-        left = f"{done}/{self._total}  " + (f"{(now - self._began) / done * (self._total - done) / 60:.0f} min left  " if done else "") + words
-        if sys.stderr.isatty():
-            filled = round(30 * done / self._total)
-            typer.echo(f"\r[{'#' * filled}{'.' * (30 - filled)}] {left:<90}", nl=False, err=True)
-        elif now - self._told >= EVERY:
-            self._told = now
-            typer.echo(left, err=True)
 
 
 def _split(words: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -179,7 +141,7 @@ def _pool(workers: int) -> Executor:
 def _finish(pool: Executor, waiting: dict[Future, tuple]) -> None:
     """Wait for all cells. One that fails stops no other; in the end DataError names each that failed."""
     failed: list[str] = []
-    tell, left, words = _Progress(len(waiting)), set(waiting), ""
+    tell, left, words = Progress(len(waiting), EVERY), set(waiting), ""
     try:
         while left:
             done, left = wait(left, timeout=EVERY, return_when=FIRST_COMPLETED)

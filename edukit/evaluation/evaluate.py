@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from edukit.metrics import SCORES, auc, bootstrap, holm, log_loss, paired_bootstrap, record
 
 MIN_GROUP = 10  # learners; a smaller group gets a row that says so, and no number
+MIN_PART = 50  # responses; a smaller part of a learner's answers gets no row
 COLD_START = (5, 10)  # first answers of a learner, shown apart
 
 
@@ -52,17 +53,35 @@ def score(test: pd.DataFrame, probability: np.ndarray, *, model: str, split: str
     return found
 
 
+def parts(test: pd.DataFrame, first: Sequence[int] = COLD_START) -> dict[str, np.ndarray]:
+    """Rows (N,) among the first k answers of a learner, and first and later attempts at an item; nothing where the order is unknown."""
+    if test["order"].isna().any():
+        return {}
+    ordered = test.sort_values(["learner_id", "order"], kind="stable")
+    nth = ordered.groupby("learner_id").cumcount().reindex(test.index).to_numpy()
+    again = ordered.duplicated(["learner_id", "item_id"]).reindex(test.index).to_numpy(bool)
+    return {f"first {k} answers": nth < k for k in first} | {"first attempts": ~again, "later attempts": again}
+
+
 def by_part(test: pd.DataFrame, probability: np.ndarray, *, model: str, split: str) -> list[dict]:
     """AUC and log-loss on the first 5 and 10 answers of a learner, and on first and later attempts at an item."""
-    if test["order"].isna().any():
-        return []
-    p = pd.Series(np.asarray(probability, float), index=test.index)
-    ordered = test.sort_values(["learner_id", "order"], kind="stable")
-    nth = ordered.groupby("learner_id").cumcount().reindex(test.index)
-    again = ordered.duplicated(["learner_id", "item_id"]).reindex(test.index)
-    parts = {f"first {k} answers": nth < k for k in COLD_START} | {"first attempts": ~again, "later attempts": again}
-    return [record(name, f(test.loc[mask, "correct"].to_numpy(float), p[mask].to_numpy()), int(mask.sum()), split=split, model=model, group=part)
-            for part, mask in parts.items() if mask.sum() >= 50 for name, f in (("auc", auc), ("log_loss", log_loss))]
+    y, p = test["correct"].to_numpy(float), np.asarray(probability, float)
+    return [record(name, f(y[mask], p[mask]), int(mask.sum()), split=split, model=model, group=part)
+            for part, mask in parts(test).items() if mask.sum() >= MIN_PART for name, f in (("auc", auc), ("log_loss", log_loss))]
+
+
+def groups(test: pd.DataFrame, learners: pd.DataFrame | None) -> dict[str, np.ndarray | None]:
+    """Rows (N,) of every value of every learner attribute, as ``attribute=value``; None for a group of fewer than 10 learners, or of one answer only."""
+    if learners is None:
+        return {}
+    found: dict[str, np.ndarray | None] = {}
+    for attribute in [c for c in learners if c not in ("learner_id", "published_part")]:
+        value = test["learner_id"].map(learners.set_index("learner_id")[attribute]).astype("str")
+        for group in sorted(learners[attribute].dropna().astype("str").unique()):
+            mask = (value == group).to_numpy()
+            told = test.loc[mask, "learner_id"].nunique() >= MIN_GROUP and test.loc[mask, "correct"].nunique() > 1
+            found[f"{attribute}={group}" + ("" if told else " (not enough data)")] = mask if told else None
+    return found
 
 
 def by_group(test: pd.DataFrame, probability: np.ndarray, learners: pd.DataFrame | None, *, model: str, split: str, seed: int = 0) -> list[dict]:
@@ -71,19 +90,16 @@ def by_group(test: pd.DataFrame, probability: np.ndarray, learners: pd.DataFrame
     Attributes are joined here, after prediction, and never reach a model. A group of fewer than 10 learners, or of one
     answer only, still gets a row: value None, and no count that would single anybody out.
     """
-    if learners is None:
-        return []
-    found, p = [], np.asarray(probability, float)
-    for attribute in [c for c in learners if c not in ("learner_id", "published_part")]:
-        value = test["learner_id"].map(learners.set_index("learner_id")[attribute]).astype("str")
-        for group in sorted(learners[attribute].dropna().astype("str").unique()):
-            mask = (value == group).to_numpy()
-            y, units = test["correct"].to_numpy(float)[mask], pd.factorize(test["learner_id"][mask])[0]
-            told = len(y) > 0 and units.max() + 1 >= MIN_GROUP and len(np.unique(y)) > 1
-            for name in ("auc", "log_loss", "ece"):
-                where = {"split": split, "model": model, "group": f"{attribute}={group}" + ("" if told else " (not enough data)")}
-                low, high = bootstrap(y, p[mask], units, SCORES[name], seed=seed, draws=100) if told else (None, None)
-                found.append(record(name, SCORES[name](y, p[mask]) if told else None, len(y) if told else None, low, high, **where))
+    found, p, right = [], np.asarray(probability, float), test["correct"].to_numpy(float)
+    for group, mask in groups(test, learners).items():
+        for name in ("auc", "log_loss", "ece"):
+            where = {"split": split, "model": model, "group": group}
+            if mask is None:
+                found.append(record(name, None, **where))
+                continue
+            y, units = right[mask], pd.factorize(test["learner_id"][mask])[0]
+            low, high = bootstrap(y, p[mask], units, SCORES[name], seed=seed, draws=100)
+            found.append(record(name, SCORES[name](y, p[mask]), len(y), low, high, **where))
     return found
 
 
