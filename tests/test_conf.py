@@ -114,6 +114,67 @@ def test_only_seed_and_paths_cross_groups(path: Path):
         assert allowed, f"${{{expression}}} in {short(path)}: a group may refer to ${{seed}} and ${{paths.*}} only"
 
 
+PAPERS = sorted(CONF.glob("experiment/*.yaml"))
+PAPER = {
+    "name": str, "runs": str, "found": dict, "others": list, "data_access": str, "quick": dict,
+    "cite": {"authors": str, "title": str, "venue": str, "year": int, "url": str},
+    "published": {"metric": str, "number": float, "protocol": str, "source": str, "verified": bool, "checked": str, "leak": str},
+    "expected_here": {"low": float, "high": float, "why": str}, "cost": {"minutes": int, "memory_mb": int},
+}  # every field of `paper`, and what it holds
+
+
+def misfits(node: dict[str, Any], fields: dict[str, Any], place: str = "paper") -> list[str]:
+    """Fields that are absent, unknown, empty or of another type."""
+    found = [f"{place}.{key} is {'absent' if key in fields else 'unknown'}" for key in sorted(set(node) ^ set(fields))]
+    for key in sorted(set(node) & set(fields)):
+        wanted, value = fields[key], node[key]
+        if isinstance(wanted, dict):
+            found += misfits(value, wanted, f"{place}.{key}") if isinstance(value, dict) else [f"{place}.{key} must hold {', '.join(wanted)}"]
+        elif type(value) is not wanted or (wanted is str and not value.strip()):
+            found.append(f"{place}.{key} must be a {wanted.__name__}; found {value!r}")
+    return found
+
+
+def test_papers_were_found():
+    authors = {path.stem.split("_")[0] for path in PAPERS}
+    assert {"piech2015", "zhang2017", "pandey2019", "ghosh2020", "liu2023", "nakagawa2019", "gervet2020", "liang2018"} <= authors
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=short)
+def test_paper_holds_every_field(path: Path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# @package _global_" and lines[1].startswith("# "), f"{short(path)} must begin with its package, then what it is"
+    paper = read(path)["paper"]
+    assert misfits(paper, PAPER) == []
+    assert paper["name"] == path.stem and path.stem.startswith(f"{paper['cite']['authors'].split(',')[0].lower()}{paper['cite']['year']}_")
+    assert 0 < paper["expected_here"]["low"] < paper["expected_here"]["high"] < 1 and 0 < paper["published"]["number"] < 1
+    assert "edukit data fetch" in paper["data_access"] and "edukit data card" in paper["data_access"]
+    unknown = {key for wanted in (paper["found"], *paper["others"]) for key in wanted} - {"model", "split", "group"}
+    assert not unknown, f"{short(path)}: found and others name a model, split or group; found {unknown}"
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=short)
+def test_paper_composes_onto_its_experiment_and_its_quick_variant_needs_no_file(path: Path):
+    from edukit.experiments import reproduce
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("reproduce", [f"experiment={path.stem}"])
+    assert cfg.experiment == "reproduce" and cfg.paper.runs in reproduce.RUNS
+    assert path.stem.split("_")[-1] in cfg.data._target_.lower()
+    quick = reproduce.quickened(cfg)
+    assert instantiate(quick.data).invented and instantiate(quick.data).files(Path()) == []
+    assert set(cfg.paper.quick) <= set(cfg), f"{short(path)}: quick sets {sorted(set(cfg.paper.quick) - set(cfg))}, which no run reads"
+    for group in ("tracing", "graph"):
+        assert set(quick[group]) == set(cfg[group]) or "_target_" in cfg.paper.quick[group], f"{short(path)}: quick misspells an argument of {group}"
+        instantiate(quick[group])
+
+
+def test_a_planted_misfit_of_a_paper_is_found():
+    paper = read(PAPERS[0])["paper"]
+    del paper["cite"]["year"]
+    assert misfits({**paper, "cots": 1, "runs": " "}, PAPER) == ["paper.cots is unknown", "paper.cite.year is absent", "paper.runs must be a str; found ' '"]
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=short)
 def test_experiment_composes(path: Path):
     cfg = composed(path.stem) if path.parent == CONF else composed("config", f"experiment={path.stem}")
