@@ -23,10 +23,10 @@ import typer
 from edukit.reproducibility import environment
 from edukit.schema import DataError
 
+from .bench_tracing_pykt import PYKT
+
 app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 Runs = Annotated[int, typer.Option(help="runs behind each median")]
-
-PYKT = "https://github.com/pykt-team/pykt-toolkit, commit f766468f1d3083f737e5fde22a17a08de0d52552"
 
 _OURS = """
 import time
@@ -174,6 +174,52 @@ def prepare(pykt: Annotated[Path | None, typer.Option(help=f"folder with pyKT to
             for part, words in (("work", "without imports"), ("whole", "with imports")):
                 share = [ours[part] / theirs[part] for ours, theirs in zip(found["edukit"], found["pyKT"], strict=True)]
                 typer.echo(f"edukit / pyKT {words}: {statistics.median(share):.3f}   ({min(share):.3f} to {max(share):.3f}, {runs} pairs)")
+
+
+@app.command()
+def tracing(
+    pykt: Annotated[Path | None, typer.Option(help=f"folder with pyKT to compare with ({PYKT}); without it edukit alone is timed")] = None,
+    peer_python: Annotated[str, typer.Option(help="Python of its own for pyKT, with torch, numpy, pandas, scikit-learn, tqdm and einops")] = sys.executable,
+    models: Annotated[str, typer.Option(help="which of dkt, simplekt, akt, gkt")] = "dkt,simplekt,akt,gkt",
+    parity: Annotated[str, typer.Option(help="of which the validation AUC is compared over all seeds (pyKT's gkt takes half an hour)")] = "dkt,simplekt,akt",
+    threads: Annotated[str, typer.Option(help="numbers of threads; AUC is compared on the first")] = "1,2",
+    seeds: Annotated[int, typer.Option(help="seeds of the comparison of AUC")] = 3,
+    rounds: Annotated[int, typer.Option(help="timed turns of each run, after one of warm-up")] = 2,
+    quick: Annotated[bool, typer.Option(help="two batches a turn, a tenth of the learners, one seed: a look at the instrument")] = False,
+    profile: Annotated[bool, typer.Option(help="where a target is missed, show the operations that take edukit's time")] = False,
+    out: Annotated[Path | None, typer.Option(help="folder of the tables; default EDUKIT_OUTPUTS/bench_tracing/TIME")] = None,
+) -> None:
+    """Networks beside pyKT's, epochs in turn: seconds per epoch, memory, validation AUC on the same rows (ASSISTments 2009, lpp, training part)."""
+    from .bench_tracing import Bench, compare
+    from .recipe import guard
+
+    place = out or _folder("bench_tracing")
+    bench = Bench(peer_python, pykt, [int(n) for n in threads.split(",")], 1 if quick else seeds, rounds, 2 if quick else None, place)
+
+    def work() -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        typer.echo(compare(models.split(","), [name for name in parity.split(",") if name], 0.1 if quick else 1.0, profile, bench, typer.echo))
+
+    guard(work)
+
+
+@app.command()
+def serving(
+    models: Annotated[str, typer.Option(help="which of conf/tracing, with commas; all by default")] = "",
+    concepts: Annotated[int, typer.Option(help="concepts of the vocabulary")] = 835,
+    calls: Annotated[int, typer.Option(help="timed calls after each history")] = 300,
+    out: Annotated[Path | None, typer.Option(help="folder of the table; default EDUKIT_OUTPUTS/bench_serving/TIME")] = None,
+) -> None:
+    """Milliseconds from a response to the mastery of every concept, for every model that follows a learner live."""
+    from .bench_serving import serve
+    from .recipe import guard
+
+    place = out or _folder("bench_serving")
+    guard(lambda: typer.echo(serve([name for name in models.split(",") if name], concepts, calls, place, typer.echo)))
+
+
+def _folder(name: str) -> Path:
+    return Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / name / time.strftime("%Y-%m-%d_%H-%M-%S")
 
 
 @app.callback(invoke_without_command=True)
