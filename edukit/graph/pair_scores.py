@@ -37,7 +37,7 @@ class PairScores:
     ----------
     table : ``concept_id, requires_id, score, n`` (learners who met both), one row per judged pair.
     kept : (N,) bool, rows of ``table`` that :meth:`graph` draws from.
-    source : who says so, of the edges. concepts, q_matrix : of the graph, or None.
+    source, channel : who says so, and from what, of the edges. concepts, q_matrix : of the graph, or None.
     """
 
     table: pd.DataFrame
@@ -45,6 +45,7 @@ class PairScores:
     source: str
     concepts: pd.DataFrame | None
     q_matrix: pd.DataFrame | None
+    channel: str = "responses"
 
     @classmethod
     def of(cls, source: str, tables: Tables, concept_ids: list[str], score: np.ndarray, common: np.ndarray, judged: np.ndarray, kept: np.ndarray) -> Self:
@@ -63,6 +64,6 @@ class PairScores:
     def graph(self) -> ConceptGraph:
         """The kept pairs, less what would close a cycle; ``weight`` is the score, at most 1."""
         strong = self.table[self.kept]
-        edges = strong[PAIR].assign(source=self.source, weight=strong["score"].clip(upper=1.0), channel="responses").reset_index(drop=True)
+        edges = strong[PAIR].assign(source=self.source, weight=strong["score"].clip(upper=1.0), channel=self.channel).reset_index(drop=True)
         bare = ConceptGraph.from_tables(self.concepts, None, self.q_matrix)
         return bare.replace(break_cycles(bare.concepts, edges)[0] if len(edges) else None)
