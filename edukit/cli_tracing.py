@@ -55,6 +55,7 @@ def learner(
 def _explained(tracked: Any, rows: Any, concept: str, as_json: bool, figure: Path | None) -> None:
     from dataclasses import asdict
 
+    from edukit.experiments.serving import plain
     from edukit.schema import DataError
     from edukit.tracing.explaining import explain, sentence
 
@@ -68,7 +69,7 @@ def _explained(tracked: Any, rows: Any, concept: str, as_json: bool, figure: Pat
         told = {**asdict(found), "responses": found.responses.to_dict("records"), "concepts": found.concepts.to_dict("records")}
         typer.echo(_json({**told, "sentence": sentence(found, names)}))
     else:
-        typer.echo(sentence(found, names))
+        typer.echo("\n".join(map(plain, sentence(found, names).splitlines())))
     if figure is not None:
         from edukit.report.explanation import explanation
         from edukit.report.figures import save

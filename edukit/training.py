@@ -252,12 +252,14 @@ class TrainingLoop:
         DiagnosticError
             When a loss is not a finite number, naming epoch and batch.
         DataError
-            For a device that is unknown or absent.
+            For a device that is unknown or absent, and for no epoch.
         """
         if self.device not in _DEVICES:
             raise DataError(f"device must be one of {', '.join(_DEVICES)}; found {self.device!r}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise DataError("device must be there; found no CUDA device; use device='cpu' or device='auto'")
+        if min(self.epochs, self.patience) < 1:
+            raise DataError(f"epochs and patience must be 1 or more; found {self.epochs} and {self.patience}")
         processes, state = together(), self._state(run_key)
         run = _Run(module, train_batches, valid_batches, loss, self)
         callbacks = [_Stop("valid_loss", patience=self.patience, check_on_train_epoch_end=False), _Progress(), *([_Checkpoint(state)] if state else [])]

@@ -25,6 +25,7 @@ from . import benchmark_cells, recipe
 from .benchmark_cells import FLOORS, FOLDS, Bench, Cell
 
 COSTS = {"fit_seconds": "fit_seconds", "predict_seconds": "predict_seconds", "peak_rss_mb": "cell_peak_rss_mb", "parameters": "parameters"}
+LEAST_DRAWS = 20
 
 
 def run(cfg: DictConfig) -> RunReport:
@@ -68,6 +69,8 @@ def check(cfg: DictConfig) -> None:
         value = cfg[name]
         if not isinstance(value, int) or value < 1 or (most and value > most):
             raise DataError(f"{name} must be a whole number from 1{f' to {most}' if most else ' up'}; found {value}")
+    if cfg.draws < LEAST_DRAWS:
+        raise DataError(f"draws must be {LEAST_DRAWS} or more, for intervals of any use; found {cfg.draws}")
 
 
 def judged(cells: Sequence[Cell], bench: Bench, draws: int) -> dict[str, Any]:

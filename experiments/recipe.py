@@ -252,8 +252,11 @@ def start(experiment: str, *overrides: str) -> RunReport:
 
 
 def finished(cfg: object) -> str | None:
-    """Id of the run that this job of a sweep already was, before the sweep was stopped and started again with the same words."""
-    if tracking.PARENT not in os.environ or not isinstance(cfg, DictConfig) or cfg.get("seed") is None:
+    """Id of the run that this job of a sweep already was, before the sweep was stopped and started again with the same words.
+
+    Never of a job that takes its data from elsewhere than the config: a refresh of a run, and the quick form of a paper.
+    """
+    if tracking.PARENT not in os.environ or not isinstance(cfg, DictConfig) or cfg.get("seed") is None or cfg.get("data") is None or cfg.get("quick"):
         return None
     data = load(instantiate(cfg.data), say)
     drawn = data if cfg.learners is None else data.sample(cfg.learners, int(cfg.seed))

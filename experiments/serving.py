@@ -183,7 +183,7 @@ def unseen(run: Tracked, history: pd.DataFrame) -> list[str]:
                         (index > vocabulary.trained, "the model was fitted without a response to them, and knows them by their concepts only")):
         if which.any():
             some = items[which]
-            said.append(f"{len(some):,} of {len(items):,} items: {what}: {', '.join(map(_plain, some.head(5)))}{', ...' if len(some) > 5 else ''}")
+            said.append(f"{len(some):,} of {len(items):,} items: {what}: {', '.join(map(plain, some.head(5)))}{', ...' if len(some) > 5 else ''}")
     return said
 
 
@@ -194,20 +194,20 @@ def lines(mastery: pd.DataFrame, history: pd.DataFrame, top: int) -> list[str]:
         rows = history[history["learner_id"] == learner]
         known = table[table["state"] == KNOWN].sort_values(["mastery", "concept_id"])
         blank = table[table["state"] == UNKNOWN].sort_values(["mastery", "concept_id"])
-        found.append(f"learner {_plain(learner)}: {len(rows):,} responses to {rows['item_id'].nunique():,} items; "
+        found.append(f"learner {plain(learner)}: {len(rows):,} responses to {rows['item_id'].nunique():,} items; "
                      f"{len(known):,} of {len(table):,} concepts practised")
         low, high = min(top, -(-len(known) // 2)), min(top, len(known) // 2)
         for title, part in (("weakest", known.head(low)), ("strongest", known.tail(high)[::-1])):
             found += [f"  {title:<44}mastery    sd     n"] * bool(len(part))
-            found += [f"    {_plain(r.name):<44.44}{r.mastery:5.2f}  {r.sd:5.2f} {r.n:5,}" for r in part.itertuples(index=False)]
+            found += [f"    {plain(r.name):<44.44}{r.mastery:5.2f}  {r.sd:5.2f} {r.n:5,}" for r in part.itertuples(index=False)]
         if len(blank):
             found.append(f"  {UNKNOWN}: {len(blank):,} concepts without a response (n = 0); what others let the model expect there leaves "
                          f"sd {blank['sd'].min():.2f} to {blank['sd'].max():.2f}")
-            found += [f"    {_plain(r.name):<44.44}{UNKNOWN} (sd {r.sd:.2f}, n 0)" for r in blank.head(top).itertuples(index=False)]
+            found += [f"    {plain(r.name):<44.44}{UNKNOWN} (sd {r.sd:.2f}, n 0)" for r in blank.head(top).itertuples(index=False)]
             found += [f"    and {len(blank) - top:,} more"] * (len(blank) > top)
     return found
 
 
-def _plain(text: object) -> str:
+def plain(text: object) -> str:
     """Text without what a terminal would take for a command."""
     return "".join(c if c.isprintable() else "?" for c in str(text))

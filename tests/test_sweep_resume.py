@@ -1,4 +1,4 @@
-"""A sweep that was killed goes on with the same words: finished jobs are not run again, and one parent holds all; needs sweep_resume.diff."""
+"""A sweep that was killed goes on with the same words: finished jobs are not run again, and one parent holds all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+
+import pytest
+from edukit.experiments import recipe
 
 from edukit.evaluation import tracking
 
@@ -22,3 +25,10 @@ def test_a_killed_sweep_goes_on_under_its_parent(tmp_path, monkeypatch):
     runs = tracking.runs(tmp_path / "elsewhere")
     parent = runs.loc[runs["name"].str.startswith("sweep"), "run_id"]
     assert len(parent) == 1 and (runs["parent"] == parent.iloc[0]).sum() == 2
+
+
+@pytest.mark.parametrize("words", [("refresh",), ("reproduce", "experiment=gervet2020_irt_assistments2009", "quick=true")])
+def test_a_job_that_takes_its_data_from_elsewhere_runs_in_a_sweep_without_the_data_of_its_config(words, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDUKIT_DATA", str(tmp_path))
+    monkeypatch.setenv(tracking.PARENT, "a sweep")
+    assert recipe.finished(recipe.config(*words)) is None

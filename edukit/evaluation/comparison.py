@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import erfc, isfinite, sqrt
+from math import isfinite, nan, sqrt
 
 import numpy as np
 import pandas as pd
@@ -20,16 +20,16 @@ from edukit.metrics import CALIBRATED, SCORES, auc, bootstrap_draws, holm, inter
 FIRST = (1, 2, 5, 10, 20, 50)  # first answers of a learner, for the curve of a cold start
 WITHIN = 100  # draws at most behind an interval of a part or a group
 LEVEL = 0.05  # of the comparisons of all pairs together
-Z = 1.959964
 Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class CellScores:
-    """A score in every cell: on the test rows (cells,), and on cohorts of their learners drawn again (draws, cells)."""
+    """A score in every cell: on the test rows (cells,), and on cohorts of their ``units`` learners drawn again (draws, cells)."""
 
     each: Array
     drawn: Array
+    units: int
 
     @property
     def mean(self) -> float:
@@ -49,7 +49,7 @@ class CellScores:
 def over_cells(y: Array, cells: Sequence[Array], units: Array, score: Callable[..., float], seed: int = 0, draws: int = 200) -> CellScores:
     """A score of each cell's probabilities (N,), with the same cohorts of learners for every cell and every model."""
     drawn = [bootstrap_draws(y, p, units, score, seed, draws) for p in cells]
-    return CellScores(np.array([score(y, p) for p in cells]), np.column_stack(drawn))
+    return CellScores(np.array([score(y, p) for p in cells]), np.column_stack(drawn), len(np.unique(units)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,25 +107,43 @@ def differences(scores: Mapping[str, CellScores], n: int) -> list[dict]:
     """Every pair of models: difference in AUC with a 95 % interval, and the p-value adjusted over all pairs (Holm).
 
     The error of a difference is that of its cells' mean: its spread over cohorts of learners and, where there are several cells, over them, both of
-    differences within one cell and cohort. Cells share most of their training learners, so that the second part is a lower bound.
+    differences within one cell and cohort. Cells share most of their training learners, so that the second part is a lower bound. Few cells or few
+    learners tell a spread only roughly, which Student's distribution allows for.
 
     Returns
     -------
     list of records
-        ``auc_difference`` and ``p_holm``, of the better model ``minus`` the other; the best models come first.
+        ``auc_difference`` and ``p_holm``, of the better model ``minus`` the other; the best models come first. Without interval and p-value (None) where
+        there are fewer than 10 test learners, or the answers are all of one kind.
+
+    References
+    ----------
+    Satterthwaite (1946), Biometrics Bulletin (the degrees of freedom). Holm (1979), Scandinavian Journal of Statistics.
     """
-    found, p_values = [], []
-    for better, other in combinations(sorted(scores, key=lambda name: -scores[name].mean), 2):
-        each, drawn = scores[better].each - scores[other].each, scores[better].drawn - scores[other].drawn
-        variance = float(np.nanvar(drawn.mean(axis=1), ddof=1)) + (float(each.var(ddof=1)) / len(each) if len(each) > 1 else 0.0)
-        value, error = float(each.mean()), sqrt(variance)
-        p_values.append(erfc(abs(value) / error / sqrt(2)) if error > 0 else float(value == 0))
-        found.append((better, other, value, value - Z * error, value + Z * error))
+    found = [(better, other, *_difference(scores[better], scores[other])) for better, other in combinations(sorted(scores, key=lambda m: -scores[m].mean), 2)]
+    adjusted = iter(holm([p for *_, p in found if p is not None]))
     records = []
-    for (better, other, value, low, high), p in zip(found, holm(p_values), strict=True):
-        where = {"split": "test", "model": better, "group": f"minus {other}"}
-        records += [record("auc_difference", value, n, low, high, **where), record("p_holm", p, n, **where)]
+    for better, other, value, margin, p in found:
+        where, told = {"split": "test", "model": better, "group": f"minus {other}"}, p is not None
+        records += [record("auc_difference", value, n, value - margin if told else None, value + margin if told else None, **where),
+                    record("p_holm", next(adjusted) if told else None, n, **where)]
     return records
+
+
+def _difference(better: CellScores, other: CellScores) -> tuple[float, float, float | None]:
+    """Mean difference, half of its 95 % interval, and its p-value; no p-value where there is too little to tell."""
+    from scipy.special import stdtr, stdtrit
+
+    each, drawn = better.each - other.each, (better.drawn - other.drawn).mean(axis=1)
+    value = float(each.mean())
+    if better.units < evaluate.MIN_GROUP or not isfinite(value) or np.isfinite(drawn).sum() < 2:
+        return value, nan, None
+    spread = [(float(np.nanvar(drawn, ddof=1)), better.units - 1)] + ([(float(each.var(ddof=1)) / len(each), len(each) - 1)] if len(each) > 1 else [])
+    variance = sum(v for v, _ in spread)
+    if not variance:
+        return value, 0.0, float(value == 0)
+    error, free = sqrt(variance), variance**2 / sum(v**2 / free for v, free in spread)
+    return value, float(stdtrit(free, 0.975)) * error, float(2 * stdtr(free, -abs(value) / error))
 
 
 def sentences(records: Sequence[Mapping]) -> list[str]:
@@ -135,6 +153,9 @@ def sentences(records: Sequence[Mapping]) -> list[str]:
     for r in records:
         if r["name"] == "auc_difference":
             other, p = str(r["group"]).removeprefix("minus "), p_of[r["model"], r["group"]]
+            if p is None:
+                found.append(f"{r['model']} and {other}: not enough data to tell them apart")
+                continue
             size = f"difference {shown(r['value'])} [{shown(r['low'])}, {shown(r['high'])}]"
             found.append(f"{r['model']} ranks better than {other}: {size}, p {'< .001' if p < 0.001 else shown(p)} (Holm)" if p < LEVEL
                          else f"{r['model']} and {other}: not distinguishable, {size}")
@@ -158,7 +179,7 @@ def verdicts(records: Sequence[Mapping], networks: Sequence[str], floors: Sequen
         return ["No model has an AUC: the test rows hold one kind of answer only."]
     p_of = {(r["model"], str(r["group"]).removeprefix("minus ")): r["value"] for r in records if r["name"] == "p_holm"}
     ranked = sorted(score["test"], key=lambda name: -score["test"][name])
-    ahead = {(a, b) for (a, b), p in p_of.items() if p < LEVEL}
+    ahead = {(a, b) for (a, b), p in p_of.items() if p is not None and p < LEVEL}
     best, level = ranked[0], [name for name in ranked[1:] if (ranked[0], name) not in ahead]
     found = [f"{best} has the highest AUC on test learners, {shown(score['test'][best])}; "
              + (f"not distinguishable from it: {', '.join(level)}." if level else "it is distinguishable from every other model.")]

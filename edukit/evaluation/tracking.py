@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 
 import pandas as pd
 
+from edukit.reproducibility import fingerprint
 from edukit.schema import DataError
 
 DATABASE = "mlflow.db"
@@ -97,7 +98,8 @@ def track(root: Path, report: dict[str, Any], files: list[Path], started_ms: int
 
     client = _client(root)
     tags = {"mlflow.runName": f"{report['experiment']} {report['data']['label']}", "data_fingerprint": report["data"]["fingerprint"],
-            "code_fingerprint": report["environment"]["code"], "split_fingerprint": str(report["split"].get("fingerprint")),
+            "code_fingerprint": report["environment"]["code"], "config_fingerprint": fingerprint(report["config"]),
+            "split_fingerprint": str(report["split"].get("fingerprint")),
             "seed": str(report["seed"]), **({"folder": str(files[0].parent.resolve())} if files else {})}
     if parent := os.environ.get(PARENT):
         tags["mlflow.parentRunId"] = parent
@@ -140,12 +142,10 @@ def sweep(root: Path, experiment: str, overrides: list[str], resume: str | None 
 
 def done_before(root: Path, config: dict[str, Any], data: str, code: str) -> str | None:
     """Id of the run under the sweep in force with this config and these fingerprints of data and code; None without a sweep or such a run."""
-    parent, wanted = os.environ.get(PARENT), _flat(config)
-    if parent is None:
+    if (parent := os.environ.get(PARENT)) is None:
         return None
-    same = {"mlflow.parentRunId": parent, "data_fingerprint": data, "code_fingerprint": code}
-    return next((r.info.run_id for r in _all(_client(root)) if r.info.status == "FINISHED" and same.items() <= r.data.tags.items()
-                 and r.data.params == wanted), None)
+    same = {"mlflow.parentRunId": parent, "data_fingerprint": data, "code_fingerprint": code, "config_fingerprint": fingerprint(config)}
+    return next((r.info.run_id for r in _all(_client(root)) if r.info.status == "FINISHED" and same.items() <= r.data.tags.items()), None)
 
 
 def _all(client: Any, **where: str) -> list[Any]:

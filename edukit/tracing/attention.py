@@ -142,8 +142,8 @@ class AttentionNetwork(TracingNetwork):
 class Attention(NetworkModel):
     """Foretells a learner's next response from the earlier responses that an attention finds to matter for it.
 
-    x_t = c + m_i d_c (the item asked: its concepts c, its difficulty m_i), y_t = x_t + (2 correct - 1) g_c; in every layer
-    x_t takes up sum_s<t softmax(q(x_t) k_s) v(y_s); P(item i right) = sigmoid(read-out(x_t) + b_i).
+    x_t = c + m_i d_c (the item asked: its concepts c, its difficulty m_i), y_t = c + e_c + m_i f_c + (2 correct - 1) g_c (the response
+    to it); in every layer x_t takes up sum_s<t softmax(q(x_t) k_s) v(y_s); P(item i right) = sigmoid(read-out(x_t) + b_i).
     A response with several concepts is one step: its concepts are averaged. Step t reads the responses from
     200-step windows that overlap by half: the latest 100 at least (or all there are), 199 at most.
 
@@ -179,7 +179,7 @@ class Attention(NetworkModel):
     Raises
     ------
     DataError
-        For keys that do not exist, for a width that the heads do not divide, and for positions beside decay.
+        For keys that do not exist, for no layer, for a width that the heads do not divide, and for positions beside decay.
 
     References
     ----------
@@ -196,6 +196,8 @@ class Attention(NetworkModel):
                  seed: int = 0) -> None:
         if keys not in KEYS:
             raise DataError(f"keys must be one of {', '.join(KEYS)}; found {keys!r}")
+        if layers < 1:
+            raise DataError(f"layers must be 1 or more; found {layers}")
         if hidden % heads or hidden < 4 * heads:
             raise DataError(f"hidden must be a multiple of heads ({heads}), 4 for each or more; found {hidden}")
         if positions and decay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,7 +13,7 @@ import pandas as pd
 from edukit.protocols import NotFittedError, PrerequisiteGraph
 from edukit.schema import DataError
 from edukit.tracing.sequences import Histories, Vocabulary, counts, encode, mastery_table, read_model, write_model
-from edukit.tracing.waves import Waves
+from edukit.tracing.waves import Waves, batches
 
 ROUNDS, TOLERANCE = 100, 5e-6  # most EM rounds; the gain in log-likelihood per response that ends them
 FLOOR, CEILING = 0.005, 0.495  # guess and slip stay between, so that they never add up to one
@@ -93,7 +94,7 @@ def _backward(waves: Waves, each: Parameters, yes: np.ndarray, no: np.ndarray) -
 
 
 def _expect(waves: Waves, each: Parameters, state: np.ndarray) -> tuple[list[tuple[np.ndarray, np.ndarray]], float]:
-    """E step: expected events and trials of each parameter per entry (M,), and the mean log-likelihood of a response."""
+    """E step: expected events and trials of each parameter per entry (M,), and the log-likelihood of all responses."""
     before = _forward(waves, each, state)
     p = _success(before, each)
     whole, right = waves.product(p), waves.right
@@ -114,7 +115,7 @@ def _expect(waves: Waves, each: Parameters, state: np.ndarray) -> tuple[list[tup
     begins[first], goes_on[last] = 1, 0  # what the last response of a cell taught was never seen
     logs = right * np.log(whole) + (1 - right) * np.log1p(-whole)
     return [(known * begins, begins), (learns / total * goes_on, (1 - known) * goes_on), (loses / total * goes_on, known * goes_on),
-            ((1 - known) * lucky, 1 - known), (known * (1 - firm), known)], float(logs[waves.fresh].mean())
+            ((1 - known) * lucky, 1 - known), (known * (1 - firm), known)], float(logs[waves.fresh].sum())
 
 
 class BKT:
@@ -165,8 +166,8 @@ class BKT:
         """
         vocabulary = Vocabulary.build(interactions, graph)
         histories = encode(interactions, vocabulary, self.kind)
-        waves = Waves.of(histories, vocabulary)
-        if not len(waves.row):
+        waves = [Waves.of(histories.take(some), vocabulary).narrow() for some in batches(histories)]
+        if not any(len(batch.row) for batch in waves):
             raise DataError(f"bkt needs responses to items with a concept; found none in {len(interactions):,} responses; "
                             "add the items to the q_matrix, or use a model of items (irt)")
         per_concept, reached = np.repeat(np.array(START)[:, None], len(vocabulary.concept_ids), axis=1), -np.inf
@@ -182,46 +183,59 @@ class BKT:
         self.rate_ = float(histories.correct.mean(dtype=float))
         return self
 
-    def _improve(self, waves: Waves, parameters: Parameters, concepts: np.ndarray) -> tuple[Parameters, float]:
+    def _improve(self, kept: list[Waves], parameters: Parameters, concepts: np.ndarray) -> tuple[Parameters, float]:
         """Parameters after one round of EM, and the mean log-likelihood of a response under those before it."""
-        state = parameters.prior[waves.cells % len(parameters.prior)]
-        sums, fit = _expect(waves, parameters.at(waves.concept, waves.item, waves.place), state)
-        events, trials = (np.stack([np.bincount(waves.concept, pair[i], len(parameters.prior)) for pair in sums]) for i in (0, 1))
+        width, log, responses = len(parameters.prior), 0.0, 0
+        tally, own = np.zeros((2, 5, width)), np.zeros((2, 2, concepts.size))  # events and trials, of concepts and of items
+        for batch in kept:
+            waves = batch.wide()
+            sums, likelihood = _expect(waves, parameters.at(waves.concept, waves.item, waves.place), parameters.prior[waves.cells % width])
+            log, responses = log + likelihood, responses + int(waves.fresh.sum())
+            where = waves.item * concepts.shape[1] + waves.place
+            for i in (0, 1):
+                tally[i] += [np.bincount(waves.concept, pair[i], width) for pair in sums]
+                if self.items:
+                    own[i] += [np.bincount(where, pair[i], concepts.size) for pair in sums[3:]]
+        events, trials = tally
         typical = (events.sum(axis=1) / np.maximum(trials.sum(axis=1), 1e-9))[:, None]
         per_concept = (events + self.pooling * typical) / (trials + self.pooling)
         per_item = per_concept[3:, concepts]
         if self.items:
-            where = waves.item * concepts.shape[1] + waves.place
-            events, trials = (np.stack([np.bincount(where, pair[i], concepts.size).reshape(concepts.shape) for pair in sums[3:]]) for i in (0, 1))
+            events, trials = own.reshape(2, 2, *concepts.shape)
             per_item = (events + self.pooling * per_item) / (trials + self.pooling)
-        return self._guard(per_concept, per_item), fit
+        return self._guard(per_concept, per_item), log / responses
 
     def _guard(self, per_concept: np.ndarray, per_item: np.ndarray) -> Parameters:
         """Keep every estimate in its range: each maximises a function with one peak, so the nearest allowed value is the best allowed."""
         prior, learn, forget = np.clip(per_concept[:3], 1e-4, 1 - 1e-4)
         return Parameters(prior, learn, forget if self.forgetting else np.zeros_like(forget), *np.clip(per_item, FLOOR, CEILING))
 
-    def _trace(self, interactions: pd.DataFrame) -> tuple[Histories, np.ndarray, np.ndarray]:
-        """Histories, P(correct) of every sorted row (N,), and P(known) of every learner and concept at the end (B, C)."""
-        vocabulary, parameters = self._fitted(), self.parameters_
-        histories = encode(interactions, vocabulary, self.kind)
-        waves = Waves.of(histories, vocabulary)
-        each, state = parameters.at(waves.concept, waves.item, waves.place), parameters.prior[waves.cells % len(parameters.prior)]
-        p = np.full(len(histories.item), self.rate_)
-        p[waves.row] = waves.product(_success(_forward(waves, each, state), each))
-        known = np.tile(parameters.prior, (len(histories), 1))
-        known.reshape(-1)[waves.cells] = state
-        return histories, p, known
+    def _trace(self, histories: Histories) -> Iterator[tuple[np.ndarray, Histories, Waves, np.ndarray, np.ndarray]]:
+        """Per batch of learners: who, their histories and waves, P(correct) of every entry (M,) and P(known) of every state at the end (S,)."""
+        parameters = self.parameters_
+        for learners in batches(histories):
+            some = histories.take(learners)
+            waves = Waves.of(some, self.vocabulary_)
+            each, state = parameters.at(waves.concept, waves.item, waves.place), parameters.prior[waves.cells % len(parameters.prior)]
+            p = waves.product(_success(_forward(waves, each, state), each))
+            yield learners, some, waves, p, state
 
     def predict(self, interactions: pd.DataFrame) -> pd.Series:
         """P(correct), aligned to the index; row t uses only earlier rows of that learner."""
-        histories, p, _ = self._trace(interactions)
-        return histories.align(p, interactions.index)
+        histories = encode(interactions, self._fitted(), self.kind)
+        found = np.full(len(interactions), self.rate_)
+        for _, some, waves, p, _ in self._trace(histories):
+            found[some.position[waves.row]] = p
+        return pd.Series(found, index=interactions.index, name="probability")
 
     def mastery(self, interactions: pd.DataFrame) -> pd.DataFrame:
         """Table ``mastery``: P(known) after the whole history, with what the last response taught."""
-        histories, _, known = self._trace(interactions)
-        table = mastery_table(histories.learner_ids, self.vocabulary_, known, counts(histories, self.vocabulary_), kappa=0.0)
+        vocabulary = self._fitted()
+        histories, width = encode(interactions, vocabulary, self.kind), len(vocabulary.concept_ids)
+        known, n = np.tile(self.parameters_.prior, (len(histories), 1)), np.empty((len(histories), width), int)
+        for learners, some, waves, _, state in self._trace(histories):
+            known[learners[waves.cells // width], waves.cells % width], n[learners] = state, counts(some, vocabulary)
+        table = mastery_table(histories.learner_ids, vocabulary, known, n, kappa=0.0)
         return table.assign(sd=_doubt(known).reshape(-1))
 
     def start(self) -> Knowledge:

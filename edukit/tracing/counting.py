@@ -40,6 +40,8 @@ class CountModel(ABC):
         self.items, self.concepts, self.concept_counts = items, concepts, concept_counts
         self.total_counts, self.item_counts = total_counts, item_counts
         self.strength = strength
+        if not (items or concepts or concept_counts or total_counts or item_counts or self.windows):
+            raise DataError(f"{self.kind} must have one of items, concepts, concept_counts, total_counts, item_counts; found all of them off")
 
     @property
     def settings(self) -> dict:

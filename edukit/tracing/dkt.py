@@ -25,7 +25,7 @@ class DKTNetwork(TracingNetwork):
         super().__init__(vocabulary, item_bias)
         width = len(vocabulary.concept_ids) + 1
         self.dropout, self.reconstruction, self.waviness = dropout, reconstruction, waviness
-        self.response = nn.Parameter(torch.randn(width, 2, embedding) / embedding**0.5)
+        self.response = nn.Parameter(torch.randn(width, 2, embedding))
         self.memory = nn.LSTM(embedding, hidden, batch_first=True)
         self.weight = nn.Parameter(torch.randn(width, hidden) / hidden**0.5)
         self.offset = nn.Parameter(torch.zeros(width))
@@ -99,7 +99,7 @@ class DKT(NetworkModel):
         Weight of also explaining the response just given from the state after it (DKT+).
     waviness : float
         Weight of the squared change of all concepts' probabilities between two responses (DKT+).
-    epochs, patience, batch_size, learning_rate : see :class:`edukit.training.TrainingLoop`; the batch counts learners.
+    epochs, patience, batch_size, learning_rate : see :class:`edukit.training.TrainingLoop`; the batch counts windows.
     valid_share : float
         Share of the training learners set aside to decide when to stop.
     device : 'cpu' | 'cuda' | 'auto'

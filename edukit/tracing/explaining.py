@@ -6,6 +6,9 @@ removed response leaves a history that could have been. Gradient methods (integr
 input, hence one wrapper per network around its embeddings and none for the models that are no network, and compare with an embedding of no
 response at all; captum's own ablation is this one, for tensors only. It is therefore not used.
 
+A model that reads the clock (DAS3H) is asked at the moment of the last response there is: without the last response it is asked earlier, and
+what that response moved holds what was forgotten until it.
+
 References
 ----------
 Zeiler and Fergus (2014), ECCV (occlusion). Covert, Lundberg and Lee (2021), JMLR (explaining by removing).
@@ -73,12 +76,12 @@ def explain(model: Any, history: pd.DataFrame, concept_id: str, graph: Prerequis
     Raises
     ------
     DataError
-        Where the history is of none or several learners, or the model does not know the concept.
+        Where the history is of none or several learners, or the graph or the model does not know the concept.
     """
     if (learners := history["learner_id"].nunique()) != 1:
         raise DataError(f"an explanation is of one learner; found {learners} in the history. Give the responses of one.")
     if concept_id not in set(graph.concept_ids):
-        raise DataError(f"concept_id must be one of the {len(graph.concept_ids):,} concepts of the model; found {concept_id!r} "
+        raise DataError(f"concept_id must be one of the {len(graph.concept_ids):,} concepts of the graph; found {concept_id!r} "
                         f"(the first are {', '.join(map(repr, graph.concept_ids[:3]))}).")
     rows = history.sort_values("order", kind="stable") if history["order"].notna().all() else history
     steps = _steps_to(concept_id, graph)
@@ -114,7 +117,10 @@ def _steps_to(concept_id: str, graph: PrerequisiteGraph) -> dict[str, int]:
 def _never_seen(model: Any, history: pd.DataFrame, concept_id: str, graph: PrerequisiteGraph) -> float:
     """Mastery by a learner without a response; of a model that follows nobody live, its forecast of the concept's items for such a learner."""
     if hasattr(model, "start"):
-        return float(model.mastery_of(model.start()).loc[concept_id, "mastery"])
+        known = model.mastery_of(model.start())["mastery"]
+        if concept_id not in known:
+            raise _unknown(concept_id)
+        return float(known[concept_id])
     items = graph.q_matrix.loc[graph.q_matrix["concept_id"] == concept_id, "item_id"].drop_duplicates().to_numpy()
     if not len(items):
         return float("nan")
@@ -122,6 +128,10 @@ def _never_seen(model: Any, history: pd.DataFrame, concept_id: str, graph: Prere
     asked = asked.astype({"item_id": "str", "learner_id": "str"})
     static = "given" in inspect.signature(model.predict).parameters
     return float((model.predict(asked, history.iloc[:0]) if static else model.predict(asked)).mean())
+
+
+def _unknown(concept_id: str) -> DataError:
+    return DataError(f"concept_id must be a concept of the model; found {concept_id!r}. Give the graph that the model was fitted with.")
 
 
 def _asked(model: Any, rows: pd.DataFrame, concept_id: str, without: np.ndarray, baseline: float,
@@ -137,6 +147,8 @@ def _asked(model: Any, rows: pd.DataFrame, concept_id: str, without: np.ndarray,
         table = model.mastery(rows.iloc[which].reset_index(drop=True).assign(learner_id=learner))
         found.append(table[table["concept_id"] == concept_id])
     told = pd.concat(found).sort_values("learner_id", ignore_index=True)
+    if told.empty:
+        raise _unknown(concept_id)
     left[some] = told["mastery"].to_numpy()[1:]
     return told.iloc[0], left
 

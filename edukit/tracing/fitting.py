@@ -27,7 +27,7 @@ class TrainingSettings:
     Parameters
     ----------
     batch_size : int
-        Learners in a training batch.
+        Learners in a training batch; of a model that cuts long histories into windows, windows.
     valid_share : float
         Share of the training learners set aside to decide when to stop.
     """

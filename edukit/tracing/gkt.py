@@ -193,7 +193,7 @@ class GKT(NetworkModel):
     top_k : int
         Neighbours a concept sends messages to in each direction, the most probable edges first; a graph without edges is
         allowed, and every concept is then traced alone.
-    epochs, patience, batch_size, learning_rate : see :class:`edukit.training.TrainingLoop`; the batch counts learners.
+    epochs, patience, batch_size, learning_rate : see :class:`edukit.training.TrainingLoop`; the batch counts windows.
     valid_share : float
         Share of the training learners set aside to decide when to stop.
     device : 'cpu' | 'cuda' | 'auto'

@@ -31,8 +31,13 @@ class Logistic(CountModel):
     items, concepts : one difficulty per item, one per concept.
     concept_counts : right and wrong counts on the item's concepts, one pair of weights per concept.
     total_counts : right and wrong counts over all earlier responses.
-    item_counts : right and wrong counts on the very same item.
+    item_counts : right and wrong counts on the very same item; all items that the model never heard of count as one.
     strength : inverse of the L2 penalty on all weights.
+
+    Raises
+    ------
+    DataError
+        Where every flag is off.
 
     Notes
     -----

@@ -89,7 +89,7 @@ class DKVMN(NetworkModel):
         Of the summary, where it is read.
     item_bias : bool
         Whether every item has an easiness b_i of its own.
-    epochs, patience, batch_size, learning_rate : see :class:`edukit.training.TrainingLoop`; the batch counts learners.
+    epochs, patience, batch_size, learning_rate : see :class:`edukit.training.TrainingLoop`; the batch counts windows.
     valid_share : float
         Share of the training learners set aside to decide when to stop.
     device : 'cpu' | 'cuda' | 'auto'

@@ -134,7 +134,9 @@ class NetworkModel(ABC):
         with settings.fresh():
             network = self._network(vocabulary, structure)
         if earlier is not None:
-            carry(earlier.network_, earlier.vocabulary_, network, vocabulary)
+            with settings.fresh():
+                wider = self._network(_wider(vocabulary), structure)
+            carry(earlier.network_, earlier.vocabulary_, network, vocabulary, wider)
         begun = () if earlier is None else tuple(value.numpy() for value in network.state_dict().values())
         data = (*begun, histories.offsets, histories.item, histories.correct, vocabulary.item_concepts, *structure.values())
         self.training_ = settings.train(
@@ -220,24 +222,31 @@ class NetworkModel(ABC):
 
 
 @torch.no_grad()
-def carry(old: TracingNetwork, known: Vocabulary, new: TracingNetwork, vocabulary: Vocabulary) -> None:
+def carry(old: TracingNetwork, known: Vocabulary, new: TracingNetwork, vocabulary: Vocabulary, wider: TracingNetwork) -> None:
     """Begin a network at the weights of an earlier one: rows of items and of concepts by their ids, all else of one shape as it is.
 
-    What the earlier network has no like of (new items and concepts, a width that changed) stays as it was drawn.
+    What the earlier network has no like of (new items and concepts, a width that changed) stays as it was drawn. ``wider``, the network of
+    :func:`_wider`, tells which tables have a row per item or concept: of their length alone, another table could have as many.
     """
-    sizes = [(known.trained + 1, vocabulary.trained + 1, (None, *known.item_ids[:known.trained]), (None, *vocabulary.item_ids[:vocabulary.trained])),
-             (len(known.concept_ids) + 1, len(vocabulary.concept_ids) + 1, (*known.concept_ids, None), (*vocabulary.concept_ids, None))]
-    weights = old.state_dict()
+    items = (None, *known.item_ids[:known.trained]), (None, *vocabulary.item_ids[:vocabulary.trained])
+    kinds = {1: items, 2: ((*known.concept_ids, None), (*vocabulary.concept_ids, None))}
+    weights, grown = old.state_dict(), wider.state_dict()
     for name, value in new.state_dict().items():
         from_old = weights.get(name)
         if from_old is None or from_old.shape[1:] != value.shape[1:]:
             continue
-        rows = next((pair for before, after, *pair in sizes if value.ndim and (len(from_old), len(value)) == (before, after)), None)
+        rows = kinds.get(len(grown[name]) - len(value)) if value.ndim else None
         if rows:
             place = pd.Index(rows[0], dtype=object).get_indexer(pd.Index(rows[1], dtype=object))
             value[place >= 0] = from_old[place[place >= 0]]
         elif from_old.shape == value.shape:
             value.copy_(from_old)
+
+
+def _wider(vocabulary: Vocabulary) -> Vocabulary:
+    """The same with one trained item and two concepts more."""
+    return Vocabulary(("", *vocabulary.item_ids), vocabulary.trained + 1, (*vocabulary.concept_ids, "", ""),
+                      np.insert(vocabulary.item_concepts, 0, -1, axis=0))
 
 
 def share_of_items(logit: np.ndarray, item_logit: np.ndarray, vocabulary: Vocabulary, cells: int = 4_000_000) -> np.ndarray:

@@ -82,7 +82,8 @@ class Vocabulary:
 
     def index(self, item_ids: pd.Series) -> np.ndarray:
         """(N,) index of each item; 0 = never heard of."""
-        return self._items.get_indexer(item_ids.astype(object)) + 1
+        codes, names = pd.factorize(item_ids)
+        return np.append(self._items.get_indexer(np.asarray(names, object)) + 1, 0)[codes]  # the last stands for a missing id, code -1
 
     @cached_property
     def _items(self) -> pd.Index:

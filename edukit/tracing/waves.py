@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from edukit.tracing.sequences import Histories, Vocabulary
+
+ROWS = 100_000  # responses worked out at once: what is built on the way stays small, and numpy's loops stay long
+
+
+def batches(histories: Histories) -> list[np.ndarray]:
+    """Learners in groups of about :data:`ROWS` responses; those of like length together, since a group takes as many steps as its longest history."""
+    order = np.argsort(-histories.lengths, kind="stable")
+    ends = np.cumsum(histories.lengths[order])
+    return np.split(order, np.flatnonzero(np.diff(ends // ROWS)) + 1)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,18 @@ class Waves:
         bounds = np.append(0, np.cumsum(np.bincount(wave)))
         row, cell = row[order], cell[order]
         return cls(row, concept[order], histories.item[row], place[order], cell, histories.correct[row].astype(float), bounds, cells)
+
+    def narrow(self) -> Waves:
+        """The same in half the memory, to be kept."""
+        return self._with(np.int32, np.float32)
+
+    def wide(self) -> Waves:
+        """The same in the types that numbers are worked out in."""
+        return self._with(np.int64, np.float64)
+
+    def _with(self, whole: type, share: type) -> Waves:
+        numbers = {name: getattr(self, name).astype(whole) for name in ("row", "concept", "item", "place", "cell")}
+        return replace(self, **numbers, right=self.right.astype(share))
 
     def __iter__(self) -> Iterator[slice]:
         """The entries of each wave."""

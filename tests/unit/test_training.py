@@ -161,6 +161,12 @@ def test_the_worlds_random_numbers_screen_and_folder_are_left_alone(loop, capfd,
     assert [str(w.message) for w in recwarn if "lightning" in w.filename] == []
 
 
+@pytest.mark.parametrize("none", ["epochs", "patience"])
+def test_no_epoch_at_all_is_refused(loop, none):
+    with pytest.raises(DataError, match="epochs and patience must be 1 or more; found "):
+        Task().run(loop(**{none: 0}))
+
+
 def test_a_device_that_is_not_there_is_named(loop):
     with pytest.raises(DataError, match="cpu, cuda, auto; found 'tpu'"):
         Task().run(loop(device="tpu"))

@@ -223,6 +223,8 @@ def test_settings_that_make_no_model_are_refused():
         Attention(**SAKT, hidden=30)
     with pytest.raises(DataError, match="positions must be false where decay is true"):
         Attention(**{**AKT, "positions": True})
+    with pytest.raises(DataError, match="layers must be 1 or more; found 0"):
+        Attention(**{**SAKT, "layers": 0})
     assert [Attention(**flags).name for flags in (SAKT, SIMPLEKT, AKT)] == ["sakt", "simplekt", "akt"]
 
 

@@ -13,7 +13,7 @@ from edukit.metrics import auc
 from edukit.schema import DataError
 from edukit.tracing.bkt import BKT, CEILING, Parameters
 from edukit.tracing.sequences import Vocabulary, encode
-from edukit.tracing.waves import Waves
+from edukit.tracing.waves import Waves, batches
 
 LEARNERS, STEPS = 5000, 12
 PLANTED = {"prior": [0.2, 0.5, 0.8], "learn": [0.1, 0.25, 0.1], "forget": [0.0, 0.0, 0.0], "guess": [0.15, 0.3, 0.1], "slip": [0.1, 0.05, 0.2]}
@@ -199,6 +199,28 @@ def test_waves_take_every_response_once_in_the_order_of_its_learner():
     p = rng.random(len(waves.row))
     wanted = {row: p[waves.row == row].prod() for row in set(waves.row)}
     np.testing.assert_allclose(waves.product(p), [wanted[row] for row in waves.row])
+
+
+def test_learners_in_one_batch_or_in_several_give_the_same_model_and_answers(monkeypatch):
+    """Histories of every length, items of several concepts and of none, rows in no order."""
+    rng = np.random.default_rng(5)
+    learner = np.repeat(np.arange(80), rng.integers(1, 40, 80))
+    item = np.array(["x", "y", "z", "bare"])[rng.integers(0, 4, len(learner))]
+    log = table(learner, item, np.round(rng.random(len(learner)), 1)).sample(frac=1, random_state=0)
+    graph, found = graph_of({"x": "a", "y": "bc", "z": "abd", "bare": ""}), []
+    for rows in (10_000, 100):
+        monkeypatch.setattr("edukit.tracing.waves.ROWS", rows)
+        model = BKT().fit(log, graph)
+        found.append((vars(model.parameters_), model.predict(log), model.mastery(log)))
+    histories = encode(log, model.vocabulary_)
+    parts = batches(histories)
+    assert len(parts) > 5 and sorted(np.concatenate(parts)) == list(range(80))
+    assert max(histories.lengths[part].sum() for part in parts) < 100 + 40
+    (one, p, mastery), (several, p2, mastery2) = found
+    for name, values in one.items():
+        np.testing.assert_allclose(several[name], values, rtol=1e-12, err_msg=name)
+    pd.testing.assert_series_equal(p, p2, rtol=1e-12, atol=0)
+    pd.testing.assert_frame_equal(mastery, mastery2, rtol=1e-12, atol=0)
 
 
 def test_items_without_a_concept_are_answered_and_move_nothing():

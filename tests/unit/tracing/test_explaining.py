@@ -137,6 +137,10 @@ def test_two_learners_or_an_unknown_concept_are_refused():
         explain(fitted(IRT), pd.concat([ANN, history(("cou0", 1), learner="bob")]), "adding", graph())
     with pytest.raises(DataError, match="one of the 4 concepts"):
         explain(fitted(IRT), ANN, "algebra", graph())
+    wider = ConceptGraph.from_tables(None, None, pd.concat([graph().q_matrix, pd.DataFrame({"item_id": ["alg0"], "concept_id": ["algebra"]})]))
+    for model in (fitted(IRT), fitted(StaticIRT)):  # one that follows learners live, and one that does not
+        with pytest.raises(DataError, match="a concept of the model; found 'algebra'"):
+            explain(model, ANN, "algebra", wider)
 
 
 def test_the_sentence_says_what_it_is():

@@ -40,3 +40,29 @@ def test_trimmed_micro_batches_learn_as_full_padding_does(monkeypatch):
     np.testing.assert_allclose(trimmed.training_, padded.training_, atol=1e-4)
     np.testing.assert_allclose(trimmed.predict(rows), padded.predict(rows), atol=1e-3)
     assert trimmed.training_["valid_loss"].iloc[-1] < trimmed.training_["valid_loss"].iloc[0] - 0.02
+
+
+def test_weights_are_carried_over_by_ids_also_where_tables_are_of_one_length():
+    """As many items as concepts, and as many gates (DKT) or slots (DKVMN) as there are rows of concepts: each row finds its own id, no gate moves."""
+    from edukit.tracing.dkt import DKT
+    from edukit.tracing.memory import DKVMN
+    from edukit.tracing.networks import _wider, carry
+    from edukit.tracing.sequences import Vocabulary
+
+    def vocabulary(items: str, concepts: str) -> Vocabulary:
+        return Vocabulary(tuple(items), len(items), tuple(concepts), np.r_[-1, np.arange(len(items)) % len(concepts)][:, None])
+
+    known = vocabulary("pqrstuv", "abcdefg")
+    for model, tables in ((DKT(hidden=2, embedding=4), {"response", "weight", "offset"}), (DKVMN(slots=8, hidden=6, embedding=5), {"key", "response"})):
+        old = model._network(known, {})
+        torch.nn.init.normal_(old.item_bias.weight)
+        for items, concepts in (("pqrstuv", "gfedcba"), ("opqruvwx", "hagbfced")):
+            vocabulary_now = vocabulary(items, concepts)
+            new = model._network(vocabulary_now, {})
+            drawn = {name: value.clone() for name, value in new.state_dict().items()}
+            carry(old, known, new, vocabulary_now, model._network(_wider(vocabulary_now), {}))
+            for name, value in new.state_dict().items():
+                before, now = ("abcdefg-", f"{concepts}-") if name in tables else ("-pqrstuv", f"-{items}") if name == "item_bias.weight" else (None, None)
+                was = old.state_dict()[name]
+                expected = was if now is None else torch.stack([was[before.index(c)] if c in before else drawn[name][k] for k, c in enumerate(now)])
+                assert torch.equal(value, expected), name

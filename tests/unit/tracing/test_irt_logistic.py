@@ -51,6 +51,18 @@ def test_two_parameters_recover_discrimination_with_a_fixed_unit(world):
     assert np.exp(np.log(model.items_.slope).mean()) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("slopes", [False, True])
+def test_answers_that_tell_nothing_of_ability_leave_no_hole_in_the_numbers(world, slopes):
+    """Every learner is right on every second item: ability varies less than chance alone would have it."""
+    log, graph, _, _ = world
+    same = log.assign(correct=(log["order"] % 2).astype(float))
+    live, still = IRT(slopes=slopes).fit(same, graph), StaticIRT(slopes=slopes).fit(same, graph)
+    for model, p in ((live, live.predict(same)), (still, still.predict(same, same))):
+        assert 0 < model.items_.variance < 0.05
+        assert np.isfinite(model.items_.intercept).all() and p.between(0.2, 0.8).all()
+        assert np.isfinite(model.mastery(same)[["mastery", "sd"]].to_numpy()).all()
+
+
 def test_ability_is_estimated_from_given_responses_only_and_its_interval_is_honest(world):
     log, graph, ability, _ = world
     given, targets = log[log["order"] < 12], log[log["order"] >= 12]
