@@ -55,11 +55,10 @@ def learner(
 def _explained(tracked: Any, rows: Any, concept: str, as_json: bool, figure: Path | None) -> None:
     from dataclasses import asdict
 
-    from edukit.experiments.serving import plain
     from edukit.schema import DataError
     from edukit.tracing.explaining import explain, sentence
 
-    names = tracked.names
+    plain, names = importlib.import_module("edukit.experiments.serving").plain, tracked.names
     fit = [concept] if concept in names else [c for c, name in names.items() if name == concept]
     if len(fit) != 1:
         raise DataError(f"--explain must name one concept of the model, by its id or its name; found {concept!r}, which is "
