@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import hydra
@@ -39,8 +38,7 @@ def run(cfg: DictConfig) -> RunReport:
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
         bench = Bench(resolved, job.data, train, test, static)
         cells = benchmark_cells.plan(bench, models, job.split["fingerprint"], Path(cfg.paths.tracking).parent / "cells")
-        with TemporaryDirectory() as scratch:
-            refused = benchmark_cells.finish(cells, bench, cfg.workers, Path(scratch))
+        refused = benchmark_cells.finish(cells, bench, cfg.workers)
         for model, why in refused.items():
             recipe.say(f"left out: {model}: {why}")
         kept = [cell for cell in cells if cell.model not in refused]

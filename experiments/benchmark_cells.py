@@ -186,23 +186,16 @@ def peak_mb() -> float:
     return float(status.split("VmHWM:")[1].split()[0]) / 1024 if "VmHWM:" in status else float("nan")
 
 
-@lru_cache(maxsize=1)
-def _bench(file: str) -> Bench:
-    import joblib
-
-    return joblib.load(file)
-
-
-def _attempt(cell: Cell, file: str) -> tuple[Cell, str | None, bool]:
+def _attempt(cell: Cell, bench: Bench) -> tuple[Cell, str | None, bool]:
     """A cell in a process of a pool; what went wrong as text, and whether the model itself declined."""
     try:
-        fit_cell(cell, _bench(file))
+        fit_cell(cell, bench)
     except Exception as error:  # told by name at the end; one cell stops no other
         return cell, str(error) if isinstance(error, REFUSALS) else f"{type(error).__name__}: {error}", isinstance(error, REFUSALS)
     return cell, None, False
 
 
-def finish(cells: Sequence[Cell], bench: Bench, workers: int, scratch: Path) -> dict[str, str]:
+def finish(cells: Sequence[Cell], bench: Bench, workers: int) -> dict[str, str]:
     """Fit the cells that are not on disk, some at a time, each process on one thread; say what that will cost once one cell of each model is timed.
 
     Returns
@@ -225,10 +218,9 @@ def finish(cells: Sequence[Cell], bench: Bench, workers: int, scratch: Path) -> 
     refused: dict[str, str] = {}
     broken: list[str] = []
     if missing:
-        file, tell = scratch / "bench.joblib", Progress(len(missing))
-        joblib.dump(bench, file)
+        tell = Progress(len(missing))
         with joblib.parallel_config("loky", n_jobs=min(workers, len(missing)), inner_max_num_threads=1):
-            for done, (cell, wrong, declined) in enumerate(_results(missing, str(file)), 1):
+            for done, (cell, wrong, declined) in enumerate(_results(missing, bench), 1):
                 if wrong and declined:
                     refused.setdefault(cell.model, wrong)
                 elif wrong:
@@ -237,21 +229,19 @@ def finish(cells: Sequence[Cell], bench: Bench, workers: int, scratch: Path) -> 
                 tell(done, f"{cell.model} seed {cell.seed} fold {cell.fold}")
         if sys.stderr.isatty():
             print(file=sys.stderr)
-        file.unlink()
-        _bench.cache_clear()
     if broken:
         raise DataError(f"every cell of the benchmark must end with answers; found {len(broken)} that did not:\n  " + "\n  ".join(broken)
                         + "\nThe others are kept. Mend the model and run again, or leave it out of models.")
     return refused
 
 
-def _results(missing: Sequence[Cell], file: str) -> Iterator[Any]:
+def _results(missing: Sequence[Cell], bench: Bench) -> Iterator[Any]:
     """What :func:`_attempt` says of each cell, as they end."""
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
     try:
-        yield from joblib.Parallel(return_as="generator_unordered")(joblib.delayed(_attempt)(cell, file) for cell in missing)
+        yield from joblib.Parallel(return_as="generator_unordered")(joblib.delayed(_attempt)(cell, bench) for cell in missing)
     except BrokenProcessPool as error:
         raise DataError(f"the processes of the benchmark must live to its end; found one dead ({error}). Was memory short? "
                         "What was written is kept: run again, with workers=1.") from error

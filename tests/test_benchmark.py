@@ -166,7 +166,7 @@ def test_a_model_that_declines_is_named_and_a_broken_one_stops_no_other(bench, t
 
     monkeypatch.setattr(benchmark_cells, "fit_cell", fit_cell)
     cells = benchmark_cells.plan(bench, ("irt", "pfa", "bkt"), "s", tmp_path)
-    assert benchmark_cells.finish([c for c in cells if c.model != "bkt"], bench, 1, tmp_path) == {"pfa": "needs a clock"}
+    assert benchmark_cells.finish([c for c in cells if c.model != "bkt"], bench, 1) == {"pfa": "needs a clock"}
     with pytest.raises(DataError, match="found 4 that did not:\n  bkt, seed 0, fold 0: ZeroDivisionError: a fault"):
-        benchmark_cells.finish(cells, bench, 1, tmp_path)
+        benchmark_cells.finish(cells, bench, 1)
     assert all(c.file.is_file() for c in cells if c.model == "irt")

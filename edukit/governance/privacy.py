@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,11 +162,15 @@ def _protect_pairs(counts: np.ndarray, hidden: np.ndarray, total_row: int, total
     import networkx as nx
 
     rows, columns = np.arange(counts.shape[0]), np.arange(counts.shape[1])
+
+    def ends(row: int, column: int) -> tuple[Any, Any]:
+        return ("row", row) if counts[row, total_column] > 0 else "open", ("column", column) if counts[total_row, column] > 0 else "open"
+
     graph = nx.MultiGraph()
     for row, column in np.argwhere(hidden):
-        ends = (("row", row) if counts[row, total_column] > 0 else "open", ("column", column) if counts[total_row, column] > 0 else "open")
-        if ends[0] != ends[1]:
-            graph.add_edge(*ends, cell=(row, column))
+        one, other = ends(row, column)
+        if one != other:
+            graph.add_edge(one, other, cell=(row, column))
     changed = False
     for one, other in list(nx.bridges(graph)):
         (row, column), = (data["cell"] for data in graph[one][other].values())
@@ -173,6 +178,13 @@ def _protect_pairs(counts: np.ndarray, hidden: np.ndarray, total_row: int, total
         below = _next(counts[:, column], hidden[:, column], rows == total_row) if counts[total_row, column] > 0 else None
         choices = [(beside == total_column, counts[row, beside], row, beside)] if beside is not None else []
         choices += [(below == total_row, counts[below, column], below, column)] if below is not None else []
+        if not choices:  # nothing is left in its own lines: a cell elsewhere that ties together what the bridge alone holds together
+            parted = graph.copy()
+            parted.remove_edge(one, other)
+            side = nx.node_connected_component(parted, one)
+            other_side = nx.node_connected_component(parted, other)
+            choices = [(r == total_row or c == total_column, counts[r, c], r, c) for r, c in np.argwhere(~hidden & (counts > 0))
+                       if any(a in side and b in other_side for a, b in (ends(r, c), ends(r, c)[::-1]))]
         if choices:
             hidden[min(choices)[2:]] = changed = True
     return changed
