@@ -25,7 +25,7 @@ class DKTNetwork(TracingNetwork):
         super().__init__(vocabulary, item_bias)
         width = len(vocabulary.concept_ids) + 1
         self.dropout, self.reconstruction, self.waviness = dropout, reconstruction, waviness
-        self.response = nn.Parameter(torch.randn(width, 2, embedding))
+        self.response = nn.Parameter(torch.randn(width, 2, embedding) / embedding**0.5)
         self.memory = nn.LSTM(embedding, hidden, batch_first=True)
         self.weight = nn.Parameter(torch.randn(width, hidden) / hidden**0.5)
         self.offset = nn.Parameter(torch.zeros(width))
