@@ -321,8 +321,8 @@ def test_a_map_of_835_concepts_stays_quick(visit):
     edges = pd.DataFrame(edges, columns=["requires_id", "concept_id"]).apply(lambda c: c.str.replace("k", "c"))
     page = visit((gaps[gaps["class_id"] == TOTAL], concepts, edges.assign(source="expert", weight=1.0)))
     assert page.locator("#graph .node").count() == 835
-    spent = min(page.evaluate("""() => { const start = performance.now();
+    spent = page.evaluate("""() => { const start = performance.now();
         for (let k = 0; k < 20; k++) document.getElementById("zoom-in").click();
         const slider = document.getElementById("mark"); slider.value = 0.7; slider.dispatchEvent(new Event("input"));
-        return performance.now() - start; }""") for _ in range(3))  # the best of three: other work on the machine is not the page's
+        return performance.now() - start; }""")
     assert spent < 2000
