@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-GROUND = {"schema", "validation", "protocols", "splits", "metrics", "text", "training", "processes", "reproducibility", "formats"}
+GROUND = {"schema", "columns", "derived_tables", "validation", "protocols", "splits", "metrics", "text", "training", "processes", "reproducibility", "formats"}
 SHARED = GROUND | {"governance", "graph"}
 MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
