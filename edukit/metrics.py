@@ -6,6 +6,7 @@ y is the truth (N,), p the predicted probability (N,). scikit-learn and scipy ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -197,3 +198,30 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(raised, 1)
     return adjusted.tolist()
+
+
+def shapley(values: np.ndarray, players: int) -> np.ndarray:
+    """What each of P switches adds, averaged over the orders in which they may be turned: (P, ...) from (2,) * P + (...).
+
+    Parameters
+    ----------
+    values : value with switch i off (0) or on (1) along axis i. players : P.
+
+    References
+    ----------
+    Shapley (1953), Contributions to the Theory of Games II.
+
+    Examples
+    --------
+    >>> shapley(np.array([[0.0, 1.0], [2.0, 6.0]]), 2).tolist()
+    [3.5, 2.5]
+    """
+    found = []
+    for player in range(players):
+        off, on = values.take(0, axis=player), values.take(1, axis=player)
+        gain = np.zeros(values.shape[players:])
+        for others in np.ndindex(*(2,) * (players - 1)):
+            weight = math.factorial(sum(others)) * math.factorial(players - 1 - sum(others)) / math.factorial(players)
+            gain = gain + weight * (on[others] - off[others])
+        found.append(gain)
+    return np.array(found)

@@ -185,13 +185,30 @@ class OnlineLearnerModel(LearnerModel, Protocol):
 
 @runtime_checkable
 class CounterfactualModel(Protocol):
-    """Answers what a class would master had its prerequisites, its teaching or its items been otherwise."""
+    """Answers what a class would master had its prerequisites, its teaching or its items been otherwise.
+
+    Attributes
+    ----------
+    class_ids_ : names of the classes axis; the last one is ``all``. concept_ids_ : names of the C axis. draws_kept : joint samples it holds.
+    """
+
+    draws_kept: int
+    class_ids_: list[str]
+    concept_ids_: list[str]
 
     def draws(self, n: int, prerequisites: str = "observed", class_effects: str = "fitted", items: str = "all") -> np.ndarray:
         """(n, classes, C) posterior draws of mean mastery.
 
         ``prerequisites``: 'observed' | 'mastered'; ``class_effects``: 'fitted' | 'zero'; ``items``: 'all' | 'clean'.
         """
+        ...
+
+    def class_effects(self, n: int) -> np.ndarray:
+        """(n, classes, C) posterior draws of what each class adds to a concept beyond ability and prerequisites, in logits."""
+        ...
+
+    def edge_probabilities(self) -> np.ndarray:
+        """(C, C) posterior probability that the row's concept requires the column's."""
         ...
 
 

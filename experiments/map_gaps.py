@@ -1,4 +1,4 @@
-"""Map where each class stands on each concept: estimates with intervals, as a page, a picture and a table."""
+"""Map where each class stands on each concept and what a need is associated with: a page, pictures and tables."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from omegaconf import DictConfig
 from edukit.evaluation import RunReport, evaluate
 from edukit.metrics import record
 from edukit.protocols import PrerequisiteGraph
-from edukit.report import figures, gap_page
+from edukit.report import figures, gap_figures, gap_page, narrative
 
-from . import recipe
+from . import gap_causes, recipe
+from .gap_causes import Explained
 from .learn_from_responses import HEADLINE, judged_evidence
 
 PRINTED = ("auc", "log_loss", "ece", "ap", "random_ap", "direction_accuracy", "coverage")
@@ -25,25 +26,32 @@ def counts(gaps: pd.DataFrame) -> list[dict]:
     """How many cells could be estimated, could not, were hidden, and are stuck."""
     state = gaps["state"].value_counts()
     found = [record(f"cells_{name.replace(' ', '_')}", int(state.get(name, 0)), len(gaps)) for name in ("estimated", "not enough data", "suppressed")]
+    labels = gaps.loc[gaps["stuck"].fillna(False).astype(bool), "label"].value_counts()
+    found += [record("cells_stuck", int(number), len(gaps), group=label) for label, number in labels.items()]
     return [*found, record("cells_stuck", int(gaps["stuck"].fillna(False).sum()), int(state.get("estimated", 0)))]
 
 
-def write_map(job: recipe.Run, gaps: pd.DataFrame, graph: PrerequisiteGraph, rules: dict, model: str) -> None:
-    """Write the page, the picture and the table of a gap map into the run's folder."""
-    concepts, allows = job.data["concepts"], job.data.allows()
+def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules: dict, model: str) -> None:
+    """Write the page, the pictures and the tables of a gap map into the run's folder."""
+    gaps, concepts, allows = found.gaps, job.data["concepts"], job.data.allows()
     notes = [f"Not known here: {recipe.MEANING[k]}. Left out: {recipe.WITHOUT[k]}." for k, there in allows.items() if not there]
     source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": model, "seed": job.seed,
               "fingerprint": job.data.fingerprint[:12]}
-    gap_page.write(job.folder / "gap_map.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules)
-    gap_page.write_csv(gaps, job.folder / "gap_map.csv")
-    job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv"}
+    texts = narrative.texts(gaps, concepts, graph.prerequisites, found.evidence, found.screen, rules)
+    gap_page.write(job.folder / "gap_map.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules,
+                   evidence=found.evidence, items=found.screen, texts=texts, refit=job.cfg.refit)
+    for name, table in (("gap_map", gaps), ("items", found.screen), ("evidence", found.evidence)):
+        gap_page.write_csv(table, job.folder / f"{name}.csv")
+    job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv", "items": "items.csv", "evidence": "evidence.csv"}
     job.keep("graph", figures.concept_graph(gaps, concepts, graph.prerequisites))
     if allows["classes"]:
-        job.keep("matrix", figures.mastery_matrix(gaps, concepts))
+        job.keep("matrix", gap_figures.cause_matrix(gaps, concepts, rules["fail"]))
+    if gaps["label"].notna().any():
+        job.keep("causes", gap_figures.cause_shares(gaps, concepts))
 
 
 def run(cfg: DictConfig) -> RunReport:
-    """Score the tracing model on held-out responses, estimate every learner's mastery, and map it by class and concept."""
+    """Score a tracing model on held-out responses; screen the items, sample the joint posterior, and map gaps by class and concept with their shares."""
     with recipe.open_run(cfg) as job:
         data, allows = job.data, job.data.allows()
         tracing = cfg.tracing if allows["order"] else cfg.unordered
@@ -62,16 +70,18 @@ def run(cfg: DictConfig) -> RunReport:
         model.save(job.folder / "model.safetensors")
         job.tracked.append("model.safetensors")
 
-        recipe.say("mapping gaps")
-        gap_map = instantiate(cfg.gaps)
-        gaps = gap_map.map(model.mastery(data["interactions"]), data["interactions"], data["q_matrix"], by=cfg.by)
+        recipe.say("mapping gaps: screening items, sampling the posterior")
+        found = gap_causes.explain(data.tables, graph, cfg, cfg.by, gap_causes.groups_of(data.tables, cfg.dif_by), lambda: model.mastery(data["interactions"]))
+        gaps = found.gaps
         job.metrics += counts(gaps)
         if allows["graph"]:
             job.metrics += judged_evidence(data, HEADLINE, cfg.draws, job.seed)[1]
         for line in evaluate.lines(job.metrics, PRINTED):
             recipe.say(line)
-        recipe.say("cells: " + ", ".join(f"{m['value']} {m['name'].removeprefix('cells_').replace('_', ' ')}" for m in counts(gaps)))
-        write_map(job, gaps, graph, asdict(gap_map), name)
+        recipe.say("cells: " + ", ".join(f"{m['value']} {m['name'].removeprefix('cells_').replace('_', ' ')}" for m in counts(gaps) if m["group"] is None))
+        for line in gap_causes.describe(gaps, found.contents, found.screen):
+            recipe.say(line)
+        write_map(job, found, graph, asdict(instantiate(cfg.gaps)), name)
         job.keep("reliability", figures.reliability(test["correct"].to_numpy(), predicted.to_numpy()))
     return job.report
 

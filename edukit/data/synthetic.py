@@ -25,6 +25,7 @@ import pandas as pd
 from edukit.data import classroom, curriculum
 from edukit.data.classroom import BROKEN_RATE, OPTIONS, sigmoid
 from edukit.data.curriculum import ConceptMap, random_concepts
+from edukit.metrics import shapley
 from edukit.schema import DataError
 from edukit.validation import validate_all
 
@@ -33,6 +34,7 @@ __all__ = ["CAUSES", "Synthetic", "World", "random_concepts", "simulate"]
 CAUSES = ("prior_knowledge", "teaching", "content", "curriculum_wide")
 EASE, EASE_SD, ABILITY_SD, CLASS_SD = 2.8, 0.4, 0.9, 0.35
 NOT_READY, TAUGHT_BADLY, HARD, ROOT_MISSING = 0.12, -3.2, -4.0, 0.75
+TARGET = 0.70  # need = target - apparent mastery
 LOW, GAIN = 0.5, 0.25  # a cell is low below LOW; a cause counts if undoing it adds more than GAIN
 
 
@@ -60,7 +62,9 @@ class World:
     below .5, else `none`. `injected`: what was planted in the cell itself (`missing_root`, `badly_taught`, `broken_items`,
     `hard_everywhere`, `none`); a cell with a missing root has no prerequisite to undo, so its label is `none`, yet responses
     cannot tell it from bad teaching: leave these cells out of a score. `missing_ancestor`: for prior_knowledge the first concept, in
-    topological order, among all ancestors whose mastery in this class is below .5 (missing where there is none).
+    topological order, among all ancestors whose mastery in this class is below .5 (missing where there is none). `…_share` of
+    prior_knowledge, teaching and content: Shapley value of the three do() in apparent mastery over the need (.70 - apparent; missing
+    where there is none).
     """
 
     tables: dict[str, pd.DataFrame]
@@ -109,6 +113,9 @@ def _truth(graph: ConceptMap, logits: np.ndarray, shift: dict[str, np.ndarray], 
     broken, reading = reads.notna().groupby(own["first"]).mean().to_numpy(), reads.groupby(own["first"]).mean().fillna(0).to_numpy()
     apparent = mastery * (1 - broken) + reading * broken
     gains["content"] = mastery - apparent
+    known_if = np.array([[mastery, mastery + gains["teaching"]], [mastery + gains["prior_knowledge"], again(logits - shift["badly_taught"], True)]])
+    shares = shapley(np.stack([known_if * (1 - broken) + reading * broken, known_if], axis=2), 3)
+    need = np.where(apparent < TARGET, TARGET - apparent, np.nan)
     counts = np.stack([np.where((apparent if c == "content" else mastery) < LOW, gains[c], 0) for c in CAUSES])
     label = np.where(counts.max(axis=0) > GAIN, np.array(CAUSES, object)[counts.argmax(axis=0)], "none")
     ancestors = np.zeros((n, n), bool)
@@ -121,7 +128,7 @@ def _truth(graph: ConceptMap, logits: np.ndarray, shift: dict[str, np.ndarray], 
     for name, where in cells.items():
         injected[where] = name
     columns = {"mastery": mastery, "apparent": apparent, "label": label, **{c: gains[c] for c in CAUSES}, "injected": injected,
-               "missing_ancestor": missing}
+               "missing_ancestor": missing, **{f"{c}_share": share / need for c, share in zip(CAUSES[:3], shares, strict=True)}}
     return pd.DataFrame({"class_id": np.repeat(class_ids, n), "concept_id": np.tile(graph.ids, classes),
                          **{name: values.ravel() for name, values in columns.items()}})
 

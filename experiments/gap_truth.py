@@ -1,0 +1,93 @@
+"""Labels of a gap map against the truth of an invented world: precision and recall per cause, and how often the shares' intervals hold the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from edukit.data.synthetic import CAUSES, GAIN, LOW
+from edukit.metrics import interval, record
+
+SHARES = ("prior_knowledge", "teaching", "content")
+NOT_JUDGED = "missing_root"  # planted in a root: nothing can be undone there, and responses cannot tell it from bad teaching
+
+
+def truth_at(truth: pd.DataFrame, mark: float) -> np.ndarray:
+    """(N,) the generator's own label of each cell, were a cell low below ``mark``; at its own mark these are ``truth.label``."""
+    low = [truth["apparent" if cause == "content" else "mastery"] < mark for cause in CAUSES]
+    gains = np.array([np.where(is_low, truth[cause], 0) for cause, is_low in zip(CAUSES, low, strict=True)])
+    return np.where(gains.max(axis=0) > GAIN, np.array(CAUSES, object)[gains.argmax(axis=0)], "none")
+
+
+def beside(gaps: pd.DataFrame, truth: pd.DataFrame, fail: float) -> pd.DataFrame:
+    """Cells of the classes with what was said and what is true: ``label, true_low`` (the generator's mark), ``true_fail`` (the map's), shares."""
+    known = truth.assign(true_low=truth_at(truth, LOW), true_fail=truth_at(truth, fail))
+    known = known[["class_id", "concept_id", "true_low", "true_fail", "injected", "apparent", *(f"{cause}_share" for cause in SHARES)]]
+    said = gaps[["class_id", "concept_id", "state", "stuck", "label", *(f"{cause}{end}" for cause in SHARES for end in ("_low", "_high") if cause in gaps)]]
+    cells = known.merge(said, on=["class_id", "concept_id"])
+    return cells[cells["injected"] != NOT_JUDGED].assign(stuck=cells["stuck"].fillna(False).astype(bool))
+
+
+def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float, draws: int = 200, seed: int = 0) -> list[dict]:
+    """Precision and recall by cause at both marks, abstention, and coverage of the shares; 95 % intervals over worlds (over cells where there is one).
+
+    Parameters
+    ----------
+    worlds : tables of :func:`beside`. model, split : names for the records. fail : the map's mark. draws : of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    units = worlds if len(worlds) > 1 else [cell for _, cell in worlds[0].groupby("concept_id")]
+    picks = [rng.integers(0, len(units), len(units)) for _ in range(draws)]
+    found: list[dict] = []
+
+    def add(name: str, top: list[np.ndarray], group: str | None, channel: str | None) -> None:
+        """A ratio of counts per unit: (hits, of how many)."""
+        counts = np.array(top, float)
+        hit, of = counts.sum(axis=0)
+        drawn = np.array([counts[pick].sum(axis=0) for pick in picks])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            low, high = interval(drawn[:, 0] / drawn[:, 1])
+        value = hit / of if of else None
+        found.append(record(name, value, int(of), low if of else None, high if of else None, split=split, model=model, group=group, channel=channel))
+
+    for channel, column in ((f"mark_{LOW:.2f}", "true_low"), (f"mark_{fail:.2f}", "true_fail")):
+        for cause in CAUSES:
+            right = [((cells["label"] == cause) & (cells[column] == cause)).sum() for cells in units]
+            for name, of in (("precision", "label"), ("recall", column)):
+                add(name, [np.array([hit, (cells[of] == cause).sum()]) for hit, cells in zip(right, units, strict=True)], cause, channel)
+    add("abstention", [np.array([(cells["stuck"] & cells["label"].isin(["undetermined"])).sum(), cells["stuck"].sum()]) for cells in units], None, None)
+    add("not_enough_data", [np.array([(cells["state"] != "estimated").sum(), len(cells)]) for cells in units], None, None)
+    for cause in SHARES:
+        if f"{cause}_low" in units[0]:
+            add("share_coverage", [_covered(cells, cause) for cells in units], cause, None)
+    return found
+
+
+def _covered(cells: pd.DataFrame, cause: str) -> np.ndarray:
+    """(hits, cells): stuck cells with a true need whose interval holds the share that the simulator's own do() gives."""
+    true, low, high = cells[f"{cause}_share"], cells[f"{cause}_low"], cells[f"{cause}_high"]
+    asked = cells["stuck"] & true.notna() & low.notna()
+    return np.array([(asked & (true >= low - 1e-6) & (true <= high + 1e-6)).sum(), asked.sum()])
+
+
+def naive(tables: dict[str, pd.DataFrame], fail: float) -> pd.DataFrame:
+    """What thresholds on raw rates would say, for comparison: table like ``gaps`` with ``state, stuck, label`` of every class and concept.
+
+    A class fails a concept where its share right lies below ``fail``. Associated with prior knowledge if it fails a prerequisite; curriculum-wide
+    if over 60 % of the other classes fail; content if half of the concept's items lie below .35 in the whole cohort; else teaching.
+    """
+    rows = tables["interactions"].merge(tables["q_matrix"], on="item_id")
+    rate = rows.groupby(["class_id", "concept_id"])["correct"].mean().unstack()
+    failing = rate < fail
+    by_item = rows.groupby(["concept_id", "item_id"])["correct"].mean() < 0.35
+    flawed = by_item.groupby("concept_id").mean() >= 0.5
+    parents = tables["prerequisites"].groupby("concept_id")["requires_id"].agg(list)
+    before = pd.DataFrame({k: failing[parents[k]].any(axis=1) if k in parents else False for k in failing.columns}, index=failing.index)
+    others = (failing.sum() - failing) / max(len(failing) - 1, 1) > 0.6
+    broken = np.broadcast_to(flawed.reindex(failing.columns), failing.shape)
+    label = np.select([before, broken, others], ["prior_knowledge", "content", "curriculum_wide"], "teaching")
+    table = pd.DataFrame({"class_id": np.repeat(failing.index, failing.shape[1]), "concept_id": np.tile(failing.columns, len(failing)),
+                          "stuck": failing.to_numpy().ravel(), "label": label.ravel()})
+    return table.assign(state="estimated", label=table["label"].where(table["stuck"]))

@@ -1,0 +1,81 @@
+"""Are the causes right? Gap maps of many invented worlds whose truth is known, harder variants included, beside naive thresholds and no graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hydra
+import joblib
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from edukit.data.synthetic import random_concepts, simulate
+from edukit.evaluation import RunReport
+from edukit.graph.concept_graph import ConceptGraph
+from edukit.report import cause_figures
+from edukit.schema import DataError
+
+from . import gap_causes, gap_truth, recipe
+
+
+def judged(name: str, seed: int, settings: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """One world: what the posterior, the posterior without a graph and naive thresholds say, beside the truth."""
+    cfg = OmegaConf.create(settings)
+    world = simulate(*random_concepts(seed=seed), seed=seed, **settings["variants"][name])
+    fail, tables = cfg.gaps.fail, world.tables
+    graph = ConceptGraph.from_tables(tables["concepts"], tables["prerequisites"], tables["q_matrix"])
+    groups = gap_causes.groups_of(tables, cfg.dif_by)
+    said = {"posterior": gap_causes.explain(tables, graph, cfg, groups=groups).gaps}
+    if name in settings["compared"]:
+        empty = ConceptGraph.from_tables(tables["concepts"], tables["prerequisites"].head(0), tables["q_matrix"])
+        said |= {"no_graph": gap_causes.explain(tables, empty, cfg, groups=groups).gaps, "naive": gap_truth.naive(tables, fail)}
+    return {model: gap_truth.beside(gaps, world.truth, fail) for model, gaps in said.items()}
+
+
+def run(cfg: DictConfig) -> RunReport:
+    """Map every world of every variant and score what was said against what was planted."""
+    unknown = set(cfg.only or ()) - set(cfg.variants)
+    if unknown or cfg.worlds < 1:
+        raise DataError(f"only must name variants of {', '.join(cfg.variants)}, and worlds be at least 1; found {sorted(unknown) or cfg.worlds}.")
+    with recipe.open_run(cfg) as job:
+        settings: Any = OmegaConf.to_container(cfg, resolve=True)
+        names = [name for name in cfg.variants if name in (cfg.only or cfg.variants)]
+        seeds = range(cfg.first_world, cfg.first_world + cfg.worlds)
+        jobs = [(name, seed) for name in names for seed in seeds]
+        results = joblib.Parallel(n_jobs=cfg.workers, return_as="generator")(joblib.delayed(judged)(name, seed, settings) for name, seed in jobs)
+        found: dict[tuple[str, str], list[pd.DataFrame]] = {}
+        for (name, _), said in zip(jobs, tqdm(results, total=len(jobs), desc="worlds", mininterval=1, disable=None), strict=True):
+            for model, cells in said.items():
+                found.setdefault((name, model), []).append(cells)
+        for (name, model), cells in found.items():
+            job.metrics += gap_truth.records(cells, model, name, cfg.gaps.fail, cfg.draws, job.seed)
+        for line in lines(job.metrics, cfg.gaps.fail):
+            recipe.say(line)
+        pd.concat([table.assign(variant=name, model=model, world=world) for (name, model), tables in found.items()
+                   for world, table in zip(seeds, tables, strict=True)]).to_parquet(job.folder / "cells.parquet")
+        job.tracked.append("cells.parquet")
+        job.keep("causes", cause_figures.causes_found(job.metrics, f"mark_{cfg.gaps.fail:.2f}"))
+    return job.report
+
+
+def lines(metrics: list[dict], fail: float) -> list[str]:
+    """Precision / recall by cause, one line per variant, model and mark."""
+    table = pd.DataFrame([m for m in metrics if m["name"] in ("precision", "recall")])
+    found = []
+    for (split, model, channel), rows in table.groupby(["split", "model", "channel"], sort=False):
+        values = rows.pivot(index="group", columns="name", values="value")
+        told = ", ".join(f"{cause.replace('_', ' ')} {r.precision:.2f}/{r.recall:.2f}" for cause, r in values.reindex(gap_truth.CAUSES).iterrows())
+        found.append(f"  {split:<22}{model:<11}{channel.replace('mark_', 'low below ')}   {told}")
+    rest = [m for m in metrics if m["name"] in ("abstention", "share_coverage") and m["model"] == "posterior" and m["value"] is not None]
+    return [*found, *(f"  {m['split']:<22}{m['name'].replace('_', ' ')} {m['group'] or ''} {m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]" for m in rest)]
+
+
+@hydra.main(version_base="1.3", config_path=recipe.CONF, config_name="gap_worlds")
+def main(cfg: DictConfig) -> None:
+    """Entry of the command line."""
+    recipe.guard(run, cfg)
+
+
+if __name__ == "__main__":
+    main()
