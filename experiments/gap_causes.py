@@ -16,7 +16,7 @@ from edukit.gaps.gap_map import GapMap
 from edukit.gaps.item_screen import ItemScreen, content_gaps
 from edukit.gaps.posterior import Posterior
 from edukit.protocols import PrerequisiteGraph, Tables
-from edukit.schema import DataError
+from edukit.schema import DataError, has_order
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def explain(tables: Tables, graph: PrerequisiteGraph, cfg: DictConfig, by: str =
     biased = flagged.index[flagged["flags"].isin(["dif", "nonuniform_dif", "dif; nonuniform_dif"])]
     posterior: Posterior = instantiate(cfg.posterior, by=by, learn_edges=bool(cfg.posterior.learn_edges and len(graph.prerequisites)))
     dif_items = {} if groups is None else flagged.loc[biased, "dif_group"].dropna().to_dict()
-    posterior.fit(log, graph, groups, flawed=flagged.index.difference(biased), dif_items=dif_items,
+    posterior.fit(latest(log, q_matrix), graph, groups, flawed=flagged.index.difference(biased), dif_items=dif_items,
                   progress=lambda sweeps: tqdm(sweeps, desc="posterior", unit="sweep", mininterval=1, leave=False, disable=None))
     gaps = rules.map(posterior.mastery(), log, q_matrix, by=by)
     attribution: Attribution = instantiate(cfg.attribution)
@@ -62,6 +62,19 @@ def explain(tables: Tables, graph: PrerequisiteGraph, cfg: DictConfig, by: str =
     gaps = attribution.attribute(gaps, posterior, set(suspected), rules)
     evidence = gap_evidence(gaps, log, q_matrix, graph.prerequisites, screen, by, rules.k)
     return Explained(gaps, screen, evidence, contents, posterior)
+
+
+def latest(log: pd.DataFrame, q_matrix: pd.DataFrame) -> pd.DataFrame:
+    """Responses of the last term in which a learner met one of the item's concepts: what they know now, not what they knew on average.
+
+    A log of one term, or whose order is unknown, comes back as it is.
+    """
+    if "term" not in log or log["term"].nunique() < 2 or not has_order(log):
+        return log
+    when = log.groupby(["learner_id", "term"])["order"].transform("max")
+    rows = log[["learner_id", "item_id"]].assign(when=when, row=range(len(log))).merge(q_matrix[["item_id", "concept_id"]].drop_duplicates(), on="item_id")
+    last = rows["when"] == rows.groupby(["learner_id", "concept_id"])["when"].transform("max")
+    return log.iloc[sorted(set(rows.loc[last, "row"]))]
 
 
 def groups_of(tables: Tables, column: str | None) -> pd.Series | None:

@@ -72,6 +72,18 @@ def _covered(cells: pd.DataFrame, cause: str) -> np.ndarray:
     return np.array([(asked & (true >= low - 1e-6) & (true <= high + 1e-6)).sum(), asked.sum()])
 
 
+def lines(metrics: Sequence[dict]) -> list[str]:
+    """Precision / recall by cause, one line per variant, model and mark."""
+    table = pd.DataFrame([m for m in metrics if m["name"] in ("precision", "recall")])
+    found = []
+    for (split, model, channel), rows in table.groupby(["split", "model", "channel"], sort=False):
+        values = rows.pivot(index="group", columns="name", values="value")
+        told = ", ".join(f"{cause.replace('_', ' ')} {r.precision:.2f}/{r.recall:.2f}" for cause, r in values.reindex(CAUSES).iterrows())
+        found.append(f"  {split:<22}{model:<11}{channel.replace('mark_', 'low below ')}   {told}")
+    rest = [m for m in metrics if m["name"] in ("abstention", "share_coverage") and m["model"] == "posterior" and m["value"] is not None]
+    return [*found, *(f"  {m['split']:<22}{m['name'].replace('_', ' ')} {m['group'] or ''} {m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]" for m in rest)]
+
+
 def naive(tables: dict[str, pd.DataFrame], fail: float) -> pd.DataFrame:
     """What thresholds on raw rates would say, for comparison: table like ``gaps`` with ``state, stuck, label`` of every class and concept.
 

@@ -50,25 +50,13 @@ def run(cfg: DictConfig) -> RunReport:
                 found.setdefault((name, model), []).append(cells)
         for (name, model), cells in found.items():
             job.metrics += gap_truth.records(cells, model, name, cfg.gaps.fail, cfg.draws, job.seed)
-        for line in lines(job.metrics, cfg.gaps.fail):
+        for line in gap_truth.lines(job.metrics):
             recipe.say(line)
         pd.concat([table.assign(variant=name, model=model, world=world) for (name, model), tables in found.items()
                    for world, table in zip(seeds, tables, strict=True)]).to_parquet(job.folder / "cells.parquet")
         job.tracked.append("cells.parquet")
         job.keep("causes", cause_figures.causes_found(job.metrics, f"mark_{cfg.gaps.fail:.2f}"))
     return job.report
-
-
-def lines(metrics: list[dict], fail: float) -> list[str]:
-    """Precision / recall by cause, one line per variant, model and mark."""
-    table = pd.DataFrame([m for m in metrics if m["name"] in ("precision", "recall")])
-    found = []
-    for (split, model, channel), rows in table.groupby(["split", "model", "channel"], sort=False):
-        values = rows.pivot(index="group", columns="name", values="value")
-        told = ", ".join(f"{cause.replace('_', ' ')} {r.precision:.2f}/{r.recall:.2f}" for cause, r in values.reindex(gap_truth.CAUSES).iterrows())
-        found.append(f"  {split:<22}{model:<11}{channel.replace('mark_', 'low below ')}   {told}")
-    rest = [m for m in metrics if m["name"] in ("abstention", "share_coverage") and m["model"] == "posterior" and m["value"] is not None]
-    return [*found, *(f"  {m['split']:<22}{m['name'].replace('_', ' ')} {m['group'] or ''} {m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]" for m in rest)]
 
 
 @hydra.main(version_base="1.3", config_path=recipe.CONF, config_name="gap_worlds")

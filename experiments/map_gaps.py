@@ -10,12 +10,13 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from edukit.data.synthetic import Synthetic
 from edukit.evaluation import RunReport, evaluate
 from edukit.metrics import record
 from edukit.protocols import PrerequisiteGraph
 from edukit.report import figures, gap_figures, gap_page, narrative
 
-from . import gap_causes, recipe
+from . import gap_causes, gap_truth, recipe
 from .gap_causes import Explained
 from .learn_from_responses import HEADLINE, judged_evidence
 
@@ -79,6 +80,11 @@ def run(cfg: DictConfig) -> RunReport:
         for line in evaluate.lines(job.metrics, PRINTED):
             recipe.say(line)
         recipe.say("cells: " + ", ".join(f"{m['value']} {m['name'].removeprefix('cells_').replace('_', ' ')}" for m in counts(gaps) if m["group"] is None))
+        if isinstance(invented := instantiate(cfg.data), Synthetic) and cfg.by == "class_id" and cfg.learners is None:
+            cells = gap_truth.beside(gaps, invented.world().truth, cfg.gaps.fail)
+            job.metrics += gap_truth.records([cells], "posterior", "planted truth", cfg.gaps.fail, cfg.draws, job.seed)
+            for line in gap_truth.lines(job.metrics):
+                recipe.say(line)
         for line in gap_causes.describe(gaps, found.contents, found.screen):
             recipe.say(line)
         write_map(job, found, graph, asdict(instantiate(cfg.gaps)), name)

@@ -62,6 +62,15 @@ def test_without_a_graph_prior_knowledge_is_never_named(world, cfg):
     assert set(found["label"].dropna()) <= {"content", "undetermined"} and found["prior_knowledge"].isna().all()
 
 
+def test_of_several_terms_the_last_one_in_which_a_concept_was_met_counts():
+    log = pd.DataFrame({"learner_id": "u", "item_id": ["a1", "b1", "ab", "a2", "a1"], "correct": [0.0, 0.0, 1.0, 1.0, 1.0], "order": range(5),
+                        "term": ["t1", "t1", "t1", "t2", "t2"]})
+    q_matrix = pd.DataFrame({"item_id": ["a1", "a2", "b1", "ab", "ab"], "concept_id": ["a", "a", "b", "a", "b"]})
+    assert gap_causes.latest(log, q_matrix)["order"].tolist() == [1, 2, 3, 4]  # b was met in t1 only; the first answer on a is outdated
+    for table in (log.assign(term="t1"), log.drop(columns="term"), log.assign(order=pd.array([pd.NA] * 5, "Int64"))):
+        assert gap_causes.latest(table, q_matrix) is table
+
+
 def test_truth_at_the_generators_own_mark_is_its_label(world):
     assert (gap_truth.truth_at(world.truth, LOW) == world.truth["label"]).all()
     lower, higher = (np.mean(gap_truth.truth_at(world.truth, mark) != "none") for mark in (0.3, 0.7))

@@ -1,7 +1,7 @@
 """Where each class stands on each concept: mean mastery with its interval, the need, and whether the class is stuck.
 
-This is the first form of the map. It says *where*; it names no cause, because screening items and asking what would
-change the estimate come before any cause.
+It says *where*. What a need is associated with is told afterwards, once the items are screened
+(:mod:`edukit.gaps.item_screen`) and a model says what would be mastered otherwise (:mod:`edukit.gaps.attribution`).
 """
 
 from __future__ import annotations

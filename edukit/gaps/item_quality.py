@@ -32,7 +32,7 @@ def tells_most(screen: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> screen = pd.DataFrame({"concept_id": "ratio", "item_id": ["a", "b"], "n": 50, "information": [0.1, 0.3], "flags": ""})
-    >>> tells_most(screen)[["item_id", "share", "rank"]].values.tolist()
+    >>> tells_most(screen)[["item_id", "share", "rank"]].round(2).values.tolist()
     [['b', 0.75, 1], ['a', 0.25, 2]]
     """
     if "information" not in screen:
