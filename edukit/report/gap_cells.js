@@ -1,9 +1,10 @@
 // What a cell says, and how it looks. Everything the page knows comes from the JSON in the file; text reaches the page as text only.
 
+const PRISTINE = document.documentElement.cloneNode(true); // the file as it came, for the copy that can be saved
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const { concepts, cohorts, edges, rules } = DATA;
+const { concepts, cohorts, rules } = DATA;
 const COVER = 1; // a cell without numbers is 0 (not enough data) or this (hidden so that a small one cannot be computed)
-const state = { cohort: 0, mark: rules.fail, concept: null, sort: { by: "need", down: true }, all: false };
+const state = { cohort: 0, mark: rules.fail, concept: null, sort: { by: "need", down: true }, all: false, colour: "mastery" };
 const $ = id => document.getElementById(id);
 
 function make(name, { text, children = [], on = {}, ...attributes } = {}) {
@@ -21,16 +22,20 @@ function cellOf(cohort, i) {
   const [n, responses, mastery, low, high, se] = raw;
   const distance = (state.mark - mastery) / Math.max(se, 1e-12); // P(mean mastery < mark) is the normal's share below this
   const verdict = distance >= rules.zStuck ? "stuck" : distance <= -rules.zStuck ? "above" : "unsure";
-  return { n, responses, mastery, low, high, distance, verdict, need: rules.target - mastery };
+  return { n, responses, mastery, low, high, se, distance, verdict, need: rules.target - mastery };
 }
 
 const VERDICTS = { stuck: "Stuck", unsure: "Unsure", above: "Above the mark" };
 const percent = value => Math.floor(value * 100 + 0.5);
-const cohortName = cohort => cohorts[cohort].id === "all" ? "all learners" : cohorts[cohort].id;
+const cohortName = cohort => {
+  const { id, term } = cohorts[cohort];
+  return (id === "all" ? "all learners" : id) + (term ? ` · ${term}` : "");
+};
 
 function words(i, cell, cohort = state.cohort) {
   const said = cell.hidden || `mastery ${percent(cell.mastery)} %, ${VERDICTS[cell.verdict].toLowerCase()}`;
-  return `${concepts[i].name}, ${cohortName(cohort)}: ${said}`;
+  const label = state.colour === "cause" && causeOf(cohort, i)?.label;
+  return `${concepts[i].name}, ${cohortName(cohort)}: ${said}${label ? `, ${CAUSES[label].short}` : ""}`;
 }
 
 // Normal distribution function (Abramowitz and Stegun 1964, 26.2.17; error below 1e-7).
@@ -41,10 +46,11 @@ function normal(z) {
   return z > 0 ? 1 - tail : tail;
 }
 
-function probability(cell) {
-  const p = normal(cell.distance);
+function shown(p) {
   return p > 0.995 ? "> .99" : p < 0.005 ? "< .01" : p.toFixed(2).slice(1);
 }
+
+const probability = cell => shown(normal(cell.distance));
 
 // Orange below the mark, blue above it, pale at the mark; told apart without red and green, and by lightness at the ends.
 const ENDS = { below: [[250, 243, 234], [240, 173, 105], [168, 72, 11]], above: [[240, 245, 249], [133, 178, 214], [24, 82, 130]] };
@@ -61,6 +67,13 @@ const colour = value => `rgb(${shade(value).join(",")})`;
 function ink(value) {
   const [r, g, b] = shade(value);
   return 0.299 * r + 0.587 * g + 0.114 * b < 140 ? "#ffffff" : "#1d2733";
+}
+
+// How a cell that holds a number looks: its mastery as a colour or, on demand, the cause it is associated with.
+function paintOf(cohort, i, cell) {
+  if (state.colour !== "cause") return { fill: colour(cell.mastery), text: ink(cell.mastery), badge: null };
+  const label = causeOf(cohort, i)?.label;
+  return { fill: label ? CAUSES[label].tint : "#f8f9f9", text: "#1d2733", badge: label ? CAUSES[label] : null };
 }
 
 // One estimate on a line from 0 to 100 %: interval, mean, and the mark.

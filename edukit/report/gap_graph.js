@@ -1,16 +1,7 @@
-"use strict";
-// The layered concept graph: an SVG that zooms, pans and is walked with the arrow keys. It knows nothing of tables.
+// The layered concept graph: drawn once, connected anew when an edge changes, walked with the arrow keys. It knows nothing of tables.
 
-const SVG = "http://www.w3.org/2000/svg";
 const BOX = { width: 148, height: 46 };
 const GAPS = { right: [34, 12], down: [46, 14] }; // between layers and within one, for graphs that run right or down
-
-function svg(name, attributes, parent) {
-  const node = document.createElementNS(SVG, name);
-  for (const key in attributes) node.setAttribute(key, attributes[key]);
-  if (parent) parent.append(node);
-  return node;
-}
 
 // A name in at most two lines that fit the box.
 function wrapped(name, width = 18) {
@@ -25,17 +16,24 @@ function wrapped(name, width = 18) {
   return shown.map(line => [...line].length > width ? [...line].slice(0, width - 1).join("") + "…" : line);
 }
 
-class ConceptGraph {
+// A shape with a letter on the corner of a box: told apart without colour.
+function badged({ letter, path, colour }, parent) {
+  const badge = svg("g", { transform: "translate(2 3)", "pointer-events": "none" }, parent);
+  svg("path", { d: path, fill: colour, stroke: "#ffffff", "stroke-width": 1.5 }, badge);
+  svg("text", { y: 4.5, "text-anchor": "middle", "font-size": 12.5, "font-weight": 700, fill: "#ffffff" }, badge).textContent = letter;
+  return badge;
+}
+
+class ConceptGraph extends Canvas {
   constructor(root, concepts, edges, onSelect) {
-    Object.assign(this, { root, concepts, onSelect, scale: 1, left: 0, top: 0, current: 0 });
-    this.prerequisites = concepts.map(() => []);
-    this.dependants = concepts.map(() => []);
+    super(root);
+    Object.assign(this, { concepts, onSelect, current: 0, few: concepts.length <= 120 });
     const defs = svg("defs", {}, root);
     const tile = { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
     const hatch = svg("pattern", tile, defs);
     svg("rect", { width: 7, height: 7, fill: "#eef0f2" }, hatch);
     svg("rect", { width: 2, height: 7, fill: "#cfd5db" }, hatch);
-    for (const [id, fill] of [["arrow", "#8f9ba8"], ["arrow-on", "#1d2733"]]) {
+    for (const [id, fill] of [["arrow", "#8f9ba8"], ["arrow-on", "#1d2733"], ["arrow-new", "#8f3a74"]]) {
       const size = { viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse" };
       const marker = svg("marker", { id, ...size, orient: "auto" }, defs);
       svg("path", { d: "M0 0L8 4L0 8Z", fill }, marker);
@@ -46,20 +44,35 @@ class ConceptGraph {
     this.down = deep * (BOX.width + GAPS.right[0]) > 3 * broad * (BOX.height + GAPS.right[1]);
     const [layer, row] = this.down ? GAPS.down : GAPS.right;
     this.step = this.down ? [BOX.width + row, BOX.height + layer] : [BOX.width + layer, BOX.height + row];
-    this.width = ((this.down ? broad : deep) - 1) * this.step[0] + BOX.width;
-    this.height = ((this.down ? deep : broad) - 1) * this.step[1] + BOX.height;
-    const lines = svg("g", { fill: "none" }, this.world);
-    this.lines = edges.map(([from, to, weight]) => {
-      this.prerequisites[to].push(from);
-      this.dependants[from].push(to);
-      const line = svg("path", { d: this.curve(from, to), "stroke-width": 1 + weight }, lines);
-      return { from, to, line };
-    });
+    this.arrows = svg("g", { fill: "none" }, this.world);
     this.boxes = concepts.map((concept, i) => this.box(concept, i));
     const halo = { fill: "#1d2733", stroke: "#ffffff", "paint-order": "stroke" };
     this.captions = svg("g", { "pointer-events": "none", "text-anchor": "middle", "font-weight": 650, ...halo }, this.world);
     this.boxes[0].group.setAttribute("tabindex", 0);
-    this.listen();
+    root.addEventListener("click", event => {
+      const node = event.target.closest(".node");
+      if (!this.dragged) onSelect(node ? Number(node.dataset.i) : null);
+    });
+    root.addEventListener("keydown", event => this.key(event));
+    this.connect(edges);
+  }
+
+  // Draw these edges, each [prerequisite, concept, weight, in words, whether it was added in the page], and put the boxes where they belong.
+  connect(edges) {
+    this.prerequisites = this.concepts.map(() => []);
+    this.dependants = this.concepts.map(() => []);
+    const reach = axis => Math.max(...this.concepts.map(c => c[axis])), [columns, rows] = this.down ? ["y", "x"] : ["x", "y"];
+    this.width = reach(columns) * this.step[0] + BOX.width;
+    this.height = reach(rows) * this.step[1] + BOX.height;
+    this.boxes.forEach(({ group }, i) => group.setAttribute("transform", `translate(${this.at(i).join(" ")})`));
+    this.lines = edges.map(([from, to, weight, , fresh]) => {
+      this.prerequisites[to].push(from);
+      this.dependants[from].push(to);
+      const line = svg("path", { d: this.curve(from, to), "stroke-width": fresh ? 2.5 : 1 + weight, "stroke-dasharray": fresh ? "7 4" : "none" });
+      return { from, to, line, fresh };
+    });
+    this.arrows.replaceChildren(...this.lines.map(({ line }) => line));
+    this.captioned = null;
     this.highlight(null);
   }
 
@@ -69,21 +82,21 @@ class ConceptGraph {
     return this.down ? [y * this.step[0], x * this.step[1]] : [x * this.step[0], y * this.step[1]];
   }
 
+  // An arrow over several layers that would run straight through the boxes between them bows to the side.
   curve(one, other) {
     const [x1, y1] = this.at(one), [x2, y2] = this.at(other), { width, height } = BOX;
+    const { x: layer, y: row } = this.concepts[one], far = this.concepts[other].x - layer > 1.5 && Math.abs(this.concepts[other].y - row) < 0.3;
     if (this.down) {
-      const bend = Math.max(26, Math.abs(y2 - y1 - height) * 0.45);
+      const bend = Math.max(26, Math.abs(y2 - y1 - height) * 0.45), side = far ? width * 0.8 : 0;
       const from = x1 + width / 2, to = x2 + width / 2;
-      return `M${from} ${y1 + height}C${from} ${y1 + height + bend} ${to} ${y2 - bend} ${to} ${y2 - 1}`;
+      return `M${from} ${y1 + height}C${from + side} ${y1 + height + bend} ${to + side} ${y2 - bend} ${to} ${y2 - 1}`;
     }
-    const bend = Math.max(30, Math.abs(x2 - x1 - width) * 0.45), from = y1 + height / 2, to = y2 + height / 2;
-    return `M${x1 + width} ${from}C${x1 + width + bend} ${from} ${x2 - bend} ${to} ${x2 - 1} ${to}`;
+    const bend = Math.max(30, Math.abs(x2 - x1 - width) * 0.45), from = y1 + height / 2, to = y2 + height / 2, side = far ? height : 0;
+    return `M${x1 + width} ${from}C${x1 + width + bend} ${from + side} ${x2 - bend} ${to + side} ${x2 - 1} ${to}`;
   }
 
   box(concept, i) {
-    const [x, y] = this.at(i);
-    const role = { class: "node", tabindex: -1, role: "button", "data-i": i, cursor: "pointer" };
-    const group = svg("g", { ...role, transform: `translate(${x} ${y})` }, this.world);
+    const group = svg("g", { class: "node", tabindex: -1, role: "button", "data-i": i, cursor: "pointer" }, this.world);
     const around = { x: -4, y: -4, width: BOX.width + 8, height: BOX.height + 8, rx: 11 };
     const ring = svg("rect", { ...around, fill: "none", stroke: "#e0a100", "stroke-width": 0 }, group);
     const shape = svg("rect", { width: BOX.width, height: BOX.height, rx: 8 }, group);
@@ -96,10 +109,12 @@ class ConceptGraph {
     return { group, ring, shape, label, title };
   }
 
-  // looks: per concept {fill, text, stuck, hidden, words}
+  // looks: per concept {fill, text, stuck, hidden, words, badge: {letter, path, colour} or nothing}
   paint(looks) {
     looks.forEach((look, i) => {
-      const { group, shape, label, title } = this.boxes[i];
+      const { group, shape, label, title, badge } = this.boxes[i];
+      badge?.remove();
+      this.boxes[i].badge = look.badge ? badged(look.badge, group) : null;
       shape.setAttribute("fill", look.fill);
       shape.setAttribute("stroke", look.stuck ? "#1d2733" : "#98a3af");
       shape.setAttribute("stroke-width", look.stuck ? 3 : 1);
@@ -113,11 +128,11 @@ class ConceptGraph {
   highlight(i) {
     const near = i === null ? null : new Set([i, ...this.prerequisites[i], ...this.dependants[i]]);
     this.boxes.forEach(({ ring }, k) => ring.setAttribute("stroke-width", k === i ? 5 : near && near.has(k) ? 2.5 : 0));
-    for (const { from, to, line } of this.lines) {
+    for (const { from, to, line, fresh } of this.lines) {
       const on = i !== null && (from === i || to === i);
-      line.setAttribute("stroke", on ? "#1d2733" : "#b4bdc7");
-      line.setAttribute("opacity", on || !near ? 1 : 0.45);
-      line.setAttribute("marker-end", on ? "url(#arrow-on)" : "url(#arrow)");
+      line.setAttribute("stroke", fresh ? "#8f3a74" : on ? "#1d2733" : "#b4bdc7");
+      line.setAttribute("opacity", on || fresh || !near ? 1 : 0.45);
+      line.setAttribute("marker-end", `url(#arrow${fresh ? "-new" : on ? "-on" : ""})`);
     }
   }
 
@@ -141,10 +156,8 @@ class ConceptGraph {
     this.place();
   }
 
-  readable() { return this.scale >= 0.48; }
-
   place() {
-    this.world.setAttribute("transform", `translate(${this.left.toFixed(1)} ${this.top.toFixed(1)}) scale(${this.scale.toFixed(4)})`);
+    super.place();
     const near = this.readable();
     if (near !== this.near) {
       this.near = near;
@@ -171,84 +184,15 @@ class ConceptGraph {
     }
   }
 
-  zoom(factor, x, y) {
-    const { width, height } = this.root.getBoundingClientRect();
-    const next = Math.min(2.5, Math.max(this.fitting() * 0.7, this.scale * factor)), [cx, cy] = [x ?? width / 2, y ?? height / 2];
-    this.left = cx - (cx - this.left) * next / this.scale;
-    this.top = cy - (cy - this.top) * next / this.scale;
-    this.scale = next;
-    this.place();
-  }
-
-  fitting() {
-    const { width, height } = this.root.getBoundingClientRect();
-    return Math.min(1.1, (width - 32) / this.width, (height - 32) / this.height);
-  }
-
-  fit() {
-    const { width, height } = this.root.getBoundingClientRect();
-    this.scale = this.fitting();
-    this.left = (width - this.width * this.scale) / 2;
-    this.top = (height - this.height * this.scale) / 2;
-    this.place();
-  }
-
-  // The first view: everything in a window of fitting height, unless a small graph would become unreadable; then its beginning.
-  open() {
-    const { width, height } = this.root.getBoundingClientRect();
-    const needed = this.height * Math.min(1.1, (width - 32) / this.width) + 48;
-    if (width > 600) this.root.style.height = `${Math.round(Math.min(height, Math.max(460, needed)))}px`;
-    this.fit();
-    if (!this.readable() && this.concepts.length <= 120) {
-      this.scale = 0.7;
-      this.left = this.top = 14;
-      this.place();
-    }
-  }
-
-  listen() {
-    const pointers = new Map();
-    let moved = 0;
-    const local = event => { const box = this.root.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-    this.root.addEventListener("wheel", event => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY * 0.0015), ...local(event));
-    }, { passive: false });
-    this.root.addEventListener("pointerdown", event => { pointers.set(event.pointerId, local(event)); moved = 0; });
-    this.root.addEventListener("pointermove", event => {
-      const before = pointers.get(event.pointerId);
-      if (!before) return;
-      const now = local(event), other = [...pointers].find(([id]) => id !== event.pointerId);
-      pointers.set(event.pointerId, now);
-      moved += Math.abs(now[0] - before[0]) + Math.abs(now[1] - before[1]);
-      if (moved > 4 && !this.root.hasPointerCapture(event.pointerId)) this.root.setPointerCapture(event.pointerId);
-      if (other) {
-        const far = point => Math.hypot(point[0] - other[1][0], point[1] - other[1][1]) || 1;
-        this.zoom(far(now) / far(before), (now[0] + other[1][0]) / 2, (now[1] + other[1][1]) / 2);
-      } else if (moved > 4) {
-        this.root.classList.add("moving");
-        this.left += now[0] - before[0];
-        this.top += now[1] - before[1];
-        this.place();
-      }
-    });
-    const release = event => { pointers.delete(event.pointerId); this.root.classList.remove("moving"); };
-    this.root.addEventListener("pointerup", release);
-    this.root.addEventListener("pointercancel", release);
-    this.root.addEventListener("click", event => {
-      const node = event.target.closest(".node");
-      if (moved <= 4) this.onSelect(node ? Number(node.dataset.i) : null);
-    });
-    this.root.addEventListener("keydown", event => {
-      const node = event.target.closest(".node");
-      if (!node) return;
-      const i = Number(node.dataset.i), next = this.neighbour(i, event.key);
-      if (event.key === "Enter" || event.key === " ") this.onSelect(i);
-      else if (event.key === "Escape") this.onSelect(null);
-      else if (next !== null) this.focus(next);
-      else return;
-      event.preventDefault();
-    });
+  key(event) {
+    const node = event.target.closest(".node");
+    if (!node) return;
+    const i = Number(node.dataset.i), next = this.neighbour(i, event.key);
+    if (event.key === "Enter" || event.key === " ") this.onSelect(i);
+    else if (event.key === "Escape") this.onSelect(null);
+    else if (next !== null) this.focus(next);
+    else return;
+    event.preventDefault();
   }
 
   // Along the arrows to a prerequisite or dependant; across them to the next concept of the layer.

@@ -1,6 +1,7 @@
-// The page put together: graph and legend, choosing a cohort, a mark and a concept, and the exports.
+// The page put together: graph and legend; choosing a cohort, a mark, a colouring and a concept; keys; print.
 
-const graph = new ConceptGraph($("graph"), concepts, edges, select);
+startEditing();
+const graph = new ConceptGraph($("graph"), concepts, graphEdges, select);
 
 // ---- what is chosen ------------------------------------------------------------------------------
 
@@ -11,11 +12,16 @@ function paint() {
     counts[cell.verdict || "hidden"] += 1;
     const look = { hidden: Boolean(cell.hidden), stuck: cell.verdict === "stuck", words: words(i, cell) };
     if (cell.hidden) return { ...look, fill: cell.hidden === "suppressed" ? "#e4e8ec" : "url(#hatch)", text: "#4b5763" };
-    return { ...look, fill: colour(cell.mastery), text: ink(cell.mastery) };
+    return { ...look, ...paintOf(state.cohort, i, cell) };
   }));
   for (const name in counts) $(`n-${name}`).textContent = counts[name];
   $("mark-value").textContent = `${percent(state.mark)} %`;
   $("shown").textContent = `${cohortName(state.cohort)}, mark ${percent(state.mark)} %`;
+  if (DATA.causes) {
+    $("off-mark").hidden = state.mark === rules.fail;
+    $("off-mark-said").textContent = `Labels and shares were computed with a mark of ${percent(rules.fail)} %. ` +
+      `At ${percent(state.mark)} % they are not computed again: other cohorts may count as stuck.`;
+  }
 }
 
 const KEYS = [
@@ -33,7 +39,9 @@ function colourBar(parent, x, y) {
 function legend() {
   const bar = svg("svg", { width: 150, height: 14, "aria-hidden": "true" });
   colourBar(bar, 0, 0);
-  $("legend").replaceChildren(make("span", { children: ["below the mark", bar, "above"] }), ...KEYS.map(({ text, ...look }) => {
+  const looks = state.colour === "mastery" ? [make("span", { children: ["below the mark", bar, "above"] })]
+    : [make("span", { text: "A gap is associated with:" }), ...Object.values(CAUSES).map(cause => make("span", { children: [badge(cause), cause.name] }))];
+  $("legend").replaceChildren(...looks, ...KEYS.map(({ text, ...look }) => {
     const box = svg("svg", { width: 30, height: 18, "aria-hidden": "true" });
     svg("rect", { x: 2, y: 2, width: 26, height: 14, rx: 4, ...look }, box);
     return make("span", { children: [box, text] });
@@ -59,66 +67,15 @@ function show(cohort) {
   state.cohort = cohort;
   $("cohort").value = cohort;
   refresh();
+  tellEdits();
 }
 
-// ---- exports -------------------------------------------------------------------------------------
-
-function save(blob, name) {
-  const link = make("a", { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
-// Text that a spreadsheet would run as a formula gets an apostrophe; numbers stay numbers.
-function field(value) {
-  if (typeof value === "number") return String(value);
-  return `"${String(value ?? "").replace(/^('*[=+\-@\t\r])/, "'$1").replaceAll('"', '""')}"`;
-}
-
-function csv() {
-  const rows = [["class_id", "concept_id", "concept", "topic", "state", "n", "responses", "items", "mastery", "low", "high", "need", "mark",
-    "p_below_mark", "stuck", "badge"]];
-  const short = value => Number(value.toFixed(4));
-  cohorts.forEach((cohort, c) => concepts.forEach((concept, i) => {
-    const cell = cellOf(c, i), start = [cohort.id, concept.id, concept.name, concept.topic];
-    rows.push(cell.hidden ? [...start, cell.hidden, "", "", concept.items, "", "", "", "", state.mark, "", "", concept.badge]
-      : [...start, "estimated", cell.n, cell.responses, concept.items, ...[cell.mastery, cell.low, cell.high, cell.need].map(short),
-        state.mark, short(normal(cell.distance)), cell.verdict === "stuck" ? "True" : "False", concept.badge]);
-  }));
-  return "\uFEFF" + rows.map(row => row.map(field).join(",")).join("\r\n") + "\r\n";
-}
-
-// The whole graph with title and legend, drawn on a canvas of at most 8000 pixels a side.
-function png() {
-  const margin = 40, top = 96, width = Math.max(graph.width + 2 * margin, 900), height = graph.height + top + margin;
-  const scale = Math.min(2, 8000 / Math.max(width, height));
-  const pixels = { width: Math.round(width * scale), height: Math.round(height * scale) };
-  const picture = $("graph").cloneNode(true), world = picture.lastElementChild;
-  const frame = { xmlns: SVG, ...pixels, viewBox: `0 0 ${width} ${height}`, "font-family": "system-ui, Segoe UI, Arial, sans-serif" };
-  picture.removeAttribute("style");
-  for (const key in frame) picture.setAttribute(key, frame[key]);
-  world.setAttribute("transform", `translate(${margin} ${top})`);
-  world.querySelectorAll(".node text").forEach(text => text.setAttribute("display", "inline"));
-  world.lastElementChild.remove(); // the captions of the view from afar
-  const write = (x, y, size, text) => { svg("text", { x, y, "font-size": size, fill: "#1d2733" }, picture).textContent = text; };
-  write(margin, 34, 20, DATA.title);
-  write(margin, 58, 14, `${cohortName(state.cohort)} · mark ${percent(state.mark)} %`);
-  write(margin, 80, 13, "below the mark");
-  colourBar(picture, margin + 108, 69);
-  write(margin + 266, 80, 13, "above");
-  KEYS.forEach(({ text, ...look }, k) => {
-    svg("rect", { x: margin + 340 + k * 170, y: 69, width: 26, height: 14, rx: 4, ...look }, picture);
-    write(margin + 374 + k * 170, 80, 13, text);
-  });
-  const image = new Image(), canvas = make("canvas", pixels);
-  image.onload = () => {
-    const pen = canvas.getContext("2d");
-    pen.fillStyle = "#ffffff";
-    pen.fillRect(0, 0, canvas.width, canvas.height);
-    pen.drawImage(image, 0, 0);
-    canvas.toBlob(blob => save(blob, "gap-map.png"), "image/png");
-  };
-  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(new XMLSerializer().serializeToString(picture));
+function setMark(mark) {
+  state.mark = mark;
+  $("mark").value = mark;
+  refresh();
+  if (edits.length) tellEdits();
+  if ($("compare")) compare();
 }
 
 // ---- search --------------------------------------------------------------------------------------
@@ -143,8 +100,9 @@ function searchKey(event) {
   const first = $("found").hidden ? null : $("found").querySelector("button");
   if (event.key === "Enter" && first) first.click();
   if (event.key === "ArrowDown" && first) { event.preventDefault(); first.focus(); }
-  if (event.key === "Escape") $("found").hidden = true;
 }
+
+// ---- keys and print ------------------------------------------------------------------------------
 
 // Arrow keys walk through the matrix.
 function walk(event) {
@@ -156,11 +114,32 @@ function walk(event) {
   if (next) { event.preventDefault(); next.focus(); }
 }
 
+// Escape closes what is open, the nearest first; then it lets go of the concept.
+function letGo(event) {
+  if (event.key !== "Escape" || event.defaultPrevented) return;
+  const menu = $("exports"), folded = event.target.closest?.("details.card");
+  if (!$("found").hidden) $("found").hidden = true;
+  else if (menu.open) { menu.open = false; menu.querySelector("summary").focus(); }
+  else if (folded?.open) { folded.open = false; folded.querySelector("summary").focus(); }
+  else if (state.concept !== null) select(null);
+}
+
+let unfolded = []; // what was opened for print alone
+
+function beforePrint() {
+  unfolded = [...document.querySelectorAll("details:not([open]):not(#exports)")].filter(details => details.id !== "editing" || edits.length);
+  for (const details of unfolded) details.open = true;
+  if ($("compare")) compare();
+  graph.fit();
+}
+
 // ---- begin ---------------------------------------------------------------------------------------
 
 cohorts.forEach((_, c) => $("cohort").append(make("option", { value: c, text: cohortName(c) })));
 $("cohort").addEventListener("change", event => show(Number(event.target.value)));
-$("mark").addEventListener("input", event => { state.mark = Number(event.target.value); refresh(); });
+$("mark").addEventListener("input", event => setMark(Number(event.target.value)));
+$("off-mark-back")?.addEventListener("click", () => setMark(rules.fail));
+$("colour")?.addEventListener("change", event => { state.colour = event.target.value; refresh(); });
 $("sort")?.addEventListener("change", event => {
   state.sort = { by: event.target.value, down: ["need", "stuck"].includes(event.target.value) };
   table();
@@ -169,19 +148,25 @@ $("more").addEventListener("click", () => { state.all = true; table(); });
 $("zoom-in").addEventListener("click", () => graph.zoom(1.4));
 $("zoom-out").addEventListener("click", () => graph.zoom(1 / 1.4));
 $("zoom-fit").addEventListener("click", () => graph.fit());
-$("save-csv").addEventListener("click", () => save(new Blob([csv()], { type: "text/csv;charset=utf-8" }), "gap-map.csv"));
-$("save-png").addEventListener("click", png);
 $("search").addEventListener("input", search);
 $("search").addEventListener("keydown", searchKey);
-document.addEventListener("click", event => { if (!event.target.closest(".search")) $("found").hidden = true; });
+document.addEventListener("keydown", letGo);
+document.addEventListener("click", event => {
+  if (!event.target.closest(".search")) $("found").hidden = true;
+  if (!event.target.closest("#exports")) $("exports").open = false;
+});
 document.querySelector(".scroll").addEventListener("keydown", walk);
-window.addEventListener("beforeprint", () => graph.fit());
+window.addEventListener("beforeprint", beforePrint);
+window.addEventListener("afterprint", () => unfolded.forEach(details => { details.open = false; }));
 window.addEventListener("resize", () => graph.place());
+startComparing();
+startExporting();
 
-state.mark = Number($("mark").value);
+$("mark").value = state.mark; // a browser may restore an earlier one
 if (window.matchMedia("(max-width: 640px)").matches) $("about").open = false;
 const neediest = ranked()[0]; // something to read at once: the largest need, where there is a number at all
 if (!here(neediest).hidden) state.concept = neediest;
 refresh();
+tellEdits();
 graph.open();
 document.documentElement.dataset.ready = "true";

@@ -1,8 +1,4 @@
-// The evidence for one concept, and the table below: classes side by side, or concepts by need where there is one cohort.
-
-const ROWS = 100; // rows shown before "show all"
-
-// ---- evidence ------------------------------------------------------------------------------------
+// The evidence for one concept of one cohort, and what is said where there is none.
 
 const WHY_HIDDEN = {
   "suppressed": ["Hidden for privacy",
@@ -48,7 +44,26 @@ function weakPrerequisites(i, cell) {
   if (cell.verdict !== "stuck" || !weak) return [];
   const which = weak < all ? `${weak} of the ${all} concepts` : all > 1 ? `All ${all} concepts` : "The concept";
   const text = `${which} it builds on ${weak > 1 ? "are" : "is"} stuck too; this gap may be associated with that.`;
-  return [make("p", { class: "badge", text })];
+  const first = firstBelow(i, state.cohort, graph.prerequisites, depths(graph.prerequisites));
+  return [make("p", { class: "badge", children: [text, ...(first === null ? [] : [" Earliest prerequisite below the mark: ", link(first)])] })];
+}
+
+function hiddenCell(concept, why) {
+  const [title, text] = WHY_HIDDEN[why];
+  return [make("span", { class: "chip", text: title }), make("p", { text }),
+    make("p", { class: "none", text: `${concept.items} ${concept.items === 1 ? "item" : "items"} answered` }),
+    ...titled("Learners to talk to", make("p", { class: "none", text: `Not shown: fewer than ${rules.k}, or one could work out a smaller group.` }))];
+}
+
+function shownCell(i, concept, cell) {
+  const parts = estimate(concept, cell), told = cohorts[state.cohort].texts[i];
+  if (told) parts.push(make("p", { class: "told", text: told }));
+  if (concept.badge) {
+    const text = concept.badge[0].toUpperCase() + concept.badge.slice(1);
+    parts.push(make("p", { class: "badge", text: `${text}. With so few items, a hard concept and a flawed item look the same.` }));
+  }
+  const who = `${cell.n} learners answered here; who they are is not in this file. Fewer than ${rules.k} would not be shown.`;
+  return [...parts, ...causes(i, cell), ...weakPrerequisites(i, cell), ...behind(i), ...titled("Learners to talk to", make("p", { class: "none", text: who }))];
 }
 
 function evidence() {
@@ -59,108 +74,16 @@ function evidence() {
     return;
   }
   const concept = concepts[i], cell = cellOf(state.cohort, i), claims = new Map();
-  for (const [from, to, weight, source] of edges) {
+  for (const [from, to, weight, source] of graphEdges) {
     if (from === i || to === i) claims.set(from === i ? to : from, `${source}, weight ${weight}`);
   }
   const told = k => claims.get(k);
   const about = [concept.topic, concept.id, cohortName(state.cohort)].filter(Boolean).join(" · ");
-  panel.replaceChildren(make("h2", { text: concept.name }), make("p", { class: "topic", text: about }));
-  if (cell.hidden) {
-    const [title, why] = WHY_HIDDEN[cell.hidden];
-    panel.append(make("span", { class: "chip", text: title }), make("p", { text: why }),
-      make("p", { class: "none", text: `${concept.items} ${concept.items === 1 ? "item" : "items"} answered` }));
-  } else {
-    panel.append(...estimate(concept, cell));
-    if (concept.badge) {
-      const badge = concept.badge[0].toUpperCase() + concept.badge.slice(1);
-      panel.append(make("p", { class: "badge", text: `${badge}. With so few items, a hard concept and a flawed item look the same.` }));
-    }
-  }
-  panel.append(...weakPrerequisites(i, cell), make("h3", { text: "Builds on" }), neighbours(graph.prerequisites[i], told),
+  const change = make("button", { type: "button", class: "link", text: "Change what it builds on", on: { click: () => openEditing(i) } });
+  const noGraph = graphEdges.length ? [] : [make("p", { class: "badge", text: "Without a graph prior knowledge cannot be judged." })];
+  panel.replaceChildren(make("h2", { text: concept.name }), make("p", { class: "topic", text: about }),
+    ...(cell.hidden ? hiddenCell(concept, cell.hidden) : shownCell(i, concept, cell)), ...noGraph,
+    make("h3", { text: "Builds on" }), neighbours(graph.prerequisites[i], told), make("p", { class: "change", children: [change] }),
     make("h3", { text: "Needed for" }), neighbours(graph.dependants[i], told));
   if (cohorts.length > 1) panel.append(make("h3", { text: "By class" }), byClass(i));
-}
-
-// ---- matrix or list ------------------------------------------------------------------------------
-
-const here = i => cellOf(state.cohort, i);
-const ORDERS = {
-  need: i => here(i).need, mastery: i => here(i).mastery, p: i => here(i).distance, n: i => here(i).n, responses: i => here(i).responses,
-  items: i => concepts[i].items, name: i => concepts[i].name, topic: i => concepts[i].topic || undefined,
-  order: i => concepts[i].x + concepts[i].y / 1e4,
-  stuck: i => cohorts.filter((_, c) => c > 0 && cellOf(c, i).verdict === "stuck").length,
-};
-
-// Concepts in the chosen order; those without a number come last.
-function ranked() {
-  const { by, down } = state.sort, keys = concepts.map((_, i) => ORDERS[by](i)), turn = down ? -1 : 1;
-  const compare = (a, b) => {
-    if (keys[a] === undefined || keys[b] === undefined) return (keys[a] === undefined) - (keys[b] === undefined);
-    return turn * (typeof keys[a] === "string" ? keys[a].localeCompare(keys[b]) : keys[a] - keys[b]);
-  };
-  return concepts.map((_, i) => i).sort((a, b) => compare(a, b) || a - b);
-}
-
-function naming(i) {
-  const open = () => { select(i); $("evidence").scrollIntoView({ block: "nearest" }); };
-  const look = { type: "button", "data-i": i, class: i === state.concept ? "chosen" : null };
-  return make("th", { scope: "row", children: [make("button", { ...look, text: concepts[i].name, on: { click: open } })] });
-}
-
-function matrixCell(c, i) {
-  const cell = cellOf(c, i), label = words(i, cell, c), stuck = cell.verdict === "stuck";
-  const kind = cell.hidden === "suppressed" ? " hidden cover" : cell.hidden ? " hidden few" : stuck ? " stuck" : "";
-  const text = cell.hidden === "suppressed" ? "···" : cell.hidden ? "–" : `${percent(cell.mastery)}${stuck ? " ●" : ""}`;
-  const open = () => { show(c); select(i); };
-  const look = { type: "button", tabindex: -1, class: "cell" + kind, "aria-label": label, title: label };
-  const box = make("button", { ...look, text, on: { click: open } });
-  if (!cell.hidden) {
-    box.style.background = colour(cell.mastery);
-    box.style.color = ink(cell.mastery);
-  }
-  return make("td", { children: [box] });
-}
-
-function matrix(shown) {
-  const names = cohorts.map((_, c) => cohortName(c));
-  const heads = names.map(text => make("th", { scope: "col", title: text, children: [make("span", { text })] }));
-  const head = make("tr", { children: [make("th", { text: "Concept" }), ...heads] });
-  const rows = shown.map(i => make("tr", { children: [naming(i), ...cohorts.map((_, c) => matrixCell(c, i))] }));
-  $("matrix").replaceChildren(make("thead", { children: [head] }), make("tbody", { children: rows }));
-}
-
-const COLUMNS = [
-  ["name", "Concept"], ["topic", "Topic", "wide-only"], ["mastery", "Mastery and interval"], ["need", "Need (points)", "number"],
-  ["p", "P(below mark)", "number"], ["n", "Learners", "number wide-only"], ["responses", "Responses", "number wide-only"],
-  ["items", "Items", "number wide-only"],
-];
-
-function columnHead([by, text, kind]) {
-  const on = state.sort.by === by, arrow = state.sort.down ? " ↓" : " ↑", low = ["name", "topic", "mastery"].includes(by);
-  const sort = () => { state.sort = { by, down: on ? !state.sort.down : !low }; table(); };
-  const button = make("button", { type: "button", text: text + (on ? arrow : ""), on: { click: sort } });
-  const order = on ? (state.sort.down ? "descending" : "ascending") : null;
-  const span = by === "mastery" ? 2 : null;
-  return make("th", { scope: "col", class: kind || null, colspan: span, "aria-sort": order, children: [button] });
-}
-
-function listRow(i) {
-  const cell = here(i), number = (text, kind = "") => make("td", { class: `number ${kind}`, text });
-  const start = [naming(i), make("td", { class: "topic wide-only", text: concepts[i].topic || "" })];
-  const middle = cell.hidden ? [make("td", { colspan: 2, class: "none", text: cell.hidden }), number(""), number("")]
-    : [make("td", { children: [dots(cell, 20)] }), number(`${percent(cell.mastery)} %${cell.verdict === "stuck" ? " ●" : ""}`),
-      number(percent(cell.need)), number(probability(cell))];
-  const counts = [cell.n ?? "", cell.responses ?? "", concepts[i].items].map(count => number(count, "wide-only"));
-  return make("tr", { children: [...start, ...middle, ...counts] });
-}
-
-function table() {
-  const order = ranked(), shown = state.all ? order : order.slice(0, ROWS);
-  if ($("matrix")) matrix(shown);
-  else {
-    const head = make("tr", { children: COLUMNS.map(columnHead) });
-    $("list").replaceChildren(make("thead", { children: [head] }), make("tbody", { children: shown.map(listRow) }));
-  }
-  $("more").hidden = shown.length === order.length;
-  $("more").textContent = `Show all ${order.length} concepts`;
 }
