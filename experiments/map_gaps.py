@@ -14,7 +14,8 @@ from edukit.data.synthetic import Synthetic
 from edukit.evaluation import RunReport, evaluate
 from edukit.metrics import record
 from edukit.protocols import PrerequisiteGraph
-from edukit.report import figures, gap_figures, gap_page, narrative
+from edukit.report import figures, gap_figures, gap_page, item_figures, narrative
+from edukit.reproducibility import replacing
 
 from . import gap_causes, gap_truth, recipe
 from .gap_causes import Explained
@@ -38,18 +39,32 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
     notes = [f"Not known here: {recipe.MEANING[k]}. Left out: {recipe.WITHOUT[k]}." for k, there in allows.items() if not there]
     source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": model, "seed": job.seed,
               "fingerprint": job.data.fingerprint[:12]}
-    texts = narrative.texts(gaps, concepts, graph.prerequisites, found.evidence, found.screen, rules)
+    told = narrative.Narrator(gaps, concepts, graph.prerequisites, found.evidence, found.screen, rules)
+    texts = {cell: words.text for cell, words in told.cells_told().items()}
     for name, refit in (("gap_map", None), *([("gap_map_served", job.cfg.refit)] if job.cfg.refit else [])):
         gap_page.write(job.folder / f"{name}.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules,
                        evidence=found.evidence, items=found.screen, texts=texts, refit=refit)
     for name, table in (("gap_map", gaps), ("items", found.screen), ("evidence", found.evidence)):
         gap_page.write_csv(table, job.folder / f"{name}.csv")
     job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv", "items": "items.csv", "evidence": "evidence.csv"}
+    with replacing(job.folder / "in_words.md") as beside:
+        beside.write_text(in_words(told, gaps), encoding="utf-8")
+    job.figures["in words"] = "in_words.md"
     job.keep("graph", figures.concept_graph(gaps, concepts, graph.prerequisites))
     if allows["classes"]:
         job.keep("matrix", gap_figures.cause_matrix(gaps, concepts, rules["fail"]))
     if gaps["label"].notna().any():
-        job.keep("causes", gap_figures.cause_shares(gaps, concepts))
+        job.keep("causes", gap_figures.cause_shares(gaps, concepts, rules["share_interval"]))
+    if found.screen["discrimination"].notna().any():
+        job.keep("items overview", item_figures.item_overview(found.screen))
+
+
+def in_words(told: narrative.Narrator, gaps: pd.DataFrame) -> str:
+    """What is known of the cohort, of every class, and of every concept on which somebody is stuck, as a page of plain text."""
+    stuck = gaps.loc[gaps["stuck"].fillna(False).astype(bool), "concept_id"].unique()
+    parts = ["# The gap map in words", *(f"{told.cohort(name).text}" for name in gaps["class_id"].unique()),
+             "## Concepts on which somebody is stuck", *(told.concept(name).text for name in stuck)]
+    return "\n\n".join(parts) + "\n"
 
 
 def run(cfg: DictConfig) -> RunReport:
@@ -88,7 +103,8 @@ def run(cfg: DictConfig) -> RunReport:
                 recipe.say(line)
         for line in gap_causes.describe(gaps, found.contents, found.screen):
             recipe.say(line)
-        write_map(job, found, graph, asdict(instantiate(cfg.gaps)), name)
+        rules = {**asdict(instantiate(cfg.gaps)), "share_interval": cfg.attribution.interval, "comparisons": cfg.attribution.min_classes}
+        write_map(job, found, graph, rules, name)
         job.keep("reliability", figures.reliability(test["correct"].to_numpy(), predicted.to_numpy()))
     return job.report
 

@@ -100,6 +100,9 @@ class Attribution:
         table.loc[no_cause, ["label", "label_probability", "missing_ancestor"]] = None
         no_share = table["badge"].notna() | ~(table["need"] > 0).fillna(False)
         table.loc[no_share, [f"{cause}{end}" for cause in CAUSES for end in ("", "_low", "_high")]] = np.nan
+        hidden = pd.MultiIndex.from_frame(gaps.loc[gaps["state"] != "estimated", ["class_id", "concept_id"]])
+        named = pd.MultiIndex.from_arrays([table["class_id"], table["missing_ancestor"]])
+        table.loc[named.isin(hidden), "missing_ancestor"] = None  # it would say of a hidden cell that it is low
         return validate(table, "gaps")
 
     def _cells(self, model: CounterfactualModel, at: tuple[np.ndarray, np.ndarray], flawed: np.ndarray, rules: GapMap) -> dict[str, np.ndarray]:

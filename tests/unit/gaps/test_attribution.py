@@ -110,6 +110,12 @@ def test_hidden_cells_stay_hidden_and_a_concept_with_one_item_gets_no_cause():
     gaps.loc[hidden, [*numbers, "stuck"]] = pd.NA
     row = Attribution().attribute(gaps, model)[hidden].iloc[0]
     assert row.drop(["class_id", "concept_id", "state", "items"]).isna().all()
+    root = (gaps["class_id"] == "a") & (gaps["concept_id"] == "root")  # hidden in turn: nobody may learn from another cell that it is low
+    gaps = map_of(model).astype({"n": "Int64", "responses": "Int64", "stuck": "boolean"})
+    gaps.loc[root, "state"] = "suppressed"
+    gaps.loc[root, [*numbers, "stuck"]] = pd.NA
+    row = Attribution().attribute(gaps, model)[hidden].iloc[0]
+    assert row["label"] == "prior_knowledge" and pd.isna(row["missing_ancestor"])
     table = Attribution().attribute(map_of(model, badge="one item: no cause"), model)
     assert table["label"].isna().all() and table["prior_knowledge"].isna().all() and table["mastery"].notna().all()
 
