@@ -37,7 +37,7 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
     """Write the page, the pictures and the tables of a gap map into the run's folder."""
     gaps, concepts, allows = found.gaps, job.data["concepts"], job.data.allows()
     notes = [f"Not known here: {recipe.MEANING[k]}. Left out: {recipe.WITHOUT[k]}." for k, there in allows.items() if not there]
-    source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": model, "seed": job.seed,
+    source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": "joint posterior" if found.posterior else model, "seed": job.seed,
               "fingerprint": job.data.fingerprint[:12]}
     told = narrative.Narrator(gaps, concepts, graph.prerequisites, found.evidence, found.screen, rules)
     texts = {cell: words.text for cell, words in told.cells_told().items()}
@@ -56,7 +56,7 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
     if gaps["label"].notna().any():
         job.keep("causes", gap_figures.cause_shares(gaps, concepts, rules["share_interval"]))
     if found.screen["discrimination"].notna().any():
-        job.keep("items overview", item_figures.item_overview(found.screen))
+        job.keep("screen", item_figures.item_overview(found.screen))
 
 
 def in_words(told: narrative.Narrator, gaps: pd.DataFrame) -> str:

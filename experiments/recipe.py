@@ -114,7 +114,7 @@ def make_split(data: LearningData, kind: str, seed: int) -> splits.Split:
     log, learners = data["interactions"], data.tables.get("learners")
     part = None if learners is None or "published_part" not in learners else log["learner_id"].map(learners.set_index("learner_id")["published_part"])
     if kind == "auto":
-        kind = "cells" if not data.allows()["order"] else "published" if part is not None else "learner"
+        kind = "cells" if not data.allows()["order"] else "published" if part is not None and (part == "train").any() else "learner"
     if kind == "published" and part is None:
         raise DataError(f"split=published needs a publisher's split; data {data.label} has none. Use split=learner.")
     makers: dict[str, Callable[[], splits.Split]] = {

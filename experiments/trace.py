@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import hydra
 from omegaconf import DictConfig
 
 from edukit.evaluation import RunReport, evaluate
 from edukit.processes import part_ways
+from edukit.metrics import record
 from edukit.report import figures
 
 from . import recipe, serving
@@ -25,6 +27,10 @@ def run(cfg: DictConfig) -> RunReport:
         recipe.say(f"fitting {name} on {len(train):,} responses")
         model.fit(train, graph)
         part_ways()
+        for what, value in getattr(model, "report_", {}).items():  # what a model of several parts owes to each
+            recipe.say(f"  {what.replace('_', ' ')}: {f'{value:.4f}' if isinstance(value, float) else value}")
+            if isinstance(value, float) and math.isfinite(value):
+                job.metrics.append(record(what, value, model=name, split="valid"))
         predicted = model.predict(test, train) if static else model.predict(test)
         model.save(job.folder / serving.MODEL)
         job.tracked += [serving.MODEL, serving.keep_graph(job.data.tables.get("concepts"), graph, job.folder)]
