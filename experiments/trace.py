@@ -9,8 +9,8 @@ import hydra
 from omegaconf import DictConfig
 
 from edukit.evaluation import RunReport, evaluate
-from edukit.processes import part_ways
 from edukit.metrics import record
+from edukit.processes import part_ways
 from edukit.report import figures
 
 from . import recipe, serving
