@@ -37,8 +37,8 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
     """Write the page, the pictures and the tables of a gap map into the run's folder."""
     gaps, concepts, allows = found.gaps, job.data["concepts"], job.data.allows()
     notes = [f"Not known here: {recipe.MEANING[k]}. Left out: {recipe.WITHOUT[k]}." for k, there in allows.items() if not there]
-    source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": "joint posterior" if found.posterior else model, "seed": job.seed,
-              "fingerprint": job.data.fingerprint[:12]}
+    source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": "joint posterior" if found.posterior else model,
+              "seed": job.seed, "fingerprint": job.data.fingerprint[:12]}
     told = narrative.Narrator(gaps, concepts, graph.prerequisites, found.evidence, found.screen, rules)
     texts = {cell: words.text for cell, words in told.cells_told().items()}
     for name, refit in (("gap_map", None), *([("gap_map_served", job.cfg.refit)] if job.cfg.refit else [])):

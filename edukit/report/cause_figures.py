@@ -47,7 +47,7 @@ def causes_found(records: Sequence[dict], channel: str) -> Figure:
         ax.set(xlim=(-0.02, 1.02), yticks=np.arange(len(variants)), yticklabels=[v.replace("_", " ") for v in variants], title=f"{NAMES[cause]}: {name}")
         ax.grid(axis="x", color="#e6eaee")
         ax.set_axisbelow(True)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(variants) - 0.4, -0.6)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(models), frameon=False)
     return figure
