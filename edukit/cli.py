@@ -1,4 +1,4 @@
-"""The command line: `edukit run | data | graph | audit | learner | refresh | experiments | models | show | ui | lab`. Thin: it finds, hands on and prints."""
+"""The command line: `edukit run | data | graph | audit | learner | refresh | experiments | models | show | ui | lab | serve`. Thin: it hands on and prints."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from edukit.cli_audit import audit_app
 from edukit.cli_data import about, configs, data_app
 from edukit.cli_graph import graph_app
+from edukit.cli_serve import serve
 from edukit.cli_tracing import learner, refresh
 
 HELP = {"no_args_is_help": True, "context_settings": {"help_option_names": ["-h", "--help"]}}
@@ -27,6 +28,7 @@ app.add_typer(models_app, name="models", help="Models: list.")
 app.add_typer(show_app, name="show", help="Results: last.")
 app.command()(learner)
 app.command()(refresh)
+app.command()(serve)
 
 
 def _outputs() -> Path:

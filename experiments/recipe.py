@@ -217,10 +217,12 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
                                {**environment(), "code": code_fingerprint()}, folder=place)
         run.report.save(folder)
     files = [place / name for name in ("run_report.json", *run.figures.values(), *run.tracked)]
-    tracking.track(Path(cfg.paths.tracking), run.report.content(), files, started, ended)
+    if cfg.paths.tracking:
+        tracking.track(Path(cfg.paths.tracking), run.report.content(), files, started, ended)
     for name, file in run.figures.items():
         say(f"{name:<12}{place / file}")
-    say(f"{'tracked in':<12}{cfg.paths.tracking}  (look at it with: edukit ui)")
+    if cfg.paths.tracking:
+        say(f"{'tracked in':<12}{cfg.paths.tracking}  (look at it with: edukit ui)")
     say(str(place / "run_report.json"))
 
 

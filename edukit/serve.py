@@ -1,0 +1,104 @@
+"""The page server: a person drops a file on the start page and gets a gap map, without a line of Python; nothing leaves this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from edukit.schema import DataError
+from edukit.serve_guard import LOOPBACK, Guard
+from edukit.serve_jobs import JobQueue
+from edukit.serve_routes import PAGE, Site, add_maps, add_pages, add_steps
+from edukit.serve_store import Store
+
+SHORTEST = 16  # characters of a token
+TOKEN = re.compile(f"[A-Za-z0-9_-]{{{SHORTEST},}}")
+
+
+def application(site: Site, token: str | None = None) -> Guard:
+    """The guarded application; with ``token``, whoever holds it may ask from another machine."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        site.tidy()
+        site.jobs.start(site.tidy)
+        yield
+        await asyncio.to_thread(site.jobs.close)
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
+
+    @app.exception_handler(DataError)
+    async def in_words(request: Request, error: DataError) -> Response:
+        return PlainTextResponse(str(error), 422) if request.url.path.endswith("/refit") else JSONResponse({"error": str(error)}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def in_short(request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": error.detail}, error.status_code)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": f"this should not have happened ({type(error).__name__}); the window that runs the server tells more"}, 500)
+
+    @app.exception_handler(RequestValidationError)
+    async def unasked(request: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({"error": "the request is not one that the start page makes"}, 400)
+
+    for add in (add_pages, add_steps, add_maps):
+        add(app, site)
+    return Guard(app, token, site.most_mb)
+
+
+def serve(folder: Path, run: Path | None = None, host: str = "127.0.0.1", port: int = 8765, token: str | None = None, most_mb: float = 100.0,
+          keep_days: float = 7.0, overrides: tuple[str, ...] = (), say: Callable[[str], None] = print) -> None:
+    """Serve the start page until interrupted.
+
+    Parameters
+    ----------
+    folder : what is dropped is kept below it, readable by its owner only.
+    run : folder of a finished run whose map is shown too.
+    host, port : where the server listens; another machine can reach it only where ``host`` says so, and then needs ``token``. Port 0 is any free one.
+    most_mb : largest upload, in megabytes.
+    keep_days : older uploads, and all that was made of them, are deleted.
+    overrides : settings of every map, as of ``edukit run map_gaps``.
+    say : told the address.
+
+    Raises
+    ------
+    DataError
+        For another host without a token, a short token, a run without a map, or a port in use.
+    """
+    import uvicorn
+
+    if host not in LOOPBACK and not token:
+        raise DataError(f"a server that other machines can reach must have a token; found none for --host {host}. Leave out --host, or give "
+                        f"--token {secrets.token_urlsafe(SHORTEST)} (drawn just now).")
+    if token is not None and not TOKEN.fullmatch(token):
+        raise DataError(f"--token must have at least {SHORTEST} letters, digits, - or _, and no other character; found one of {len(token)} characters. "
+                        f"Give --token {secrets.token_urlsafe(SHORTEST)} (drawn just now).")
+    if run is not None and not (run / PAGE).is_file():
+        raise DataError(f"{run} must be the folder of a run of map_gaps, with {PAGE} in it; found none. `edukit run map_gaps` makes one.")
+    store = Store(folder, keep_days)
+    jobs = JobQueue()
+    with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            raise DataError(f"port {port} of {host} must be free; found {error.strerror}. Give another --port (0 takes any free one).") from None
+        where = f"[{host}]" if ":" in host else host
+        start = f"/?token={token}" if token else "/"
+        say(f"start page: http://{where}:{bound.getsockname()[1]}{start}   (open it in a browser; Ctrl-C ends it)")
+        if run is not None:
+            say(f"map of the run: http://{where}:{bound.getsockname()[1]}{start.replace('/', '/run', 1)}")
+        site = Site(store, jobs, overrides, most_mb, run)
+        uvicorn.Server(uvicorn.Config(application(site, token), log_level="warning", access_log=False, server_header=False)).run([bound])
