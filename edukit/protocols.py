@@ -207,6 +207,10 @@ class CounterfactualModel(Protocol):
         """(n, classes, C) posterior draws of what each class adds to a concept beyond ability and prerequisites, in logits."""
         ...
 
+    def learners(self) -> np.ndarray:
+        """(classes, C) learners behind each mean of :meth:`draws`."""
+        ...
+
     def edge_probabilities(self) -> np.ndarray:
         """(C, C) posterior probability that the row's concept requires the column's."""
         ...

@@ -40,23 +40,27 @@ def explain(tables: Tables, graph: PrerequisiteGraph, cfg: DictConfig, by: str =
     graph : prerequisites, doubted as ``cfg.posterior.trust`` says; without edges prior knowledge cannot be judged.
     cfg : with ``gaps, item_screen, posterior, attribution`` (conf/gaps).
     by : column that makes the classes. groups : group per learner_id, for differential item functioning only.
-    otherwise : gives a table ``mastery`` where no concept has two items, so that no cause can be told; None = the posterior is asked all the same.
+    otherwise : gives a table ``mastery`` where no cause can be told (no concept has two items; terms are compared, in which the same learners
+        sit); None = the posterior is asked all the same.
     """
     log, q_matrix = tables["interactions"], tables["q_matrix"]
     rules: GapMap = instantiate(cfg.gaps)
     screener: ItemScreen = instantiate(cfg.item_screen)
     screen = screener.screen(log, q_matrix, groups, graph.prerequisites if len(graph.prerequisites) else None)
     contents = content_gaps(screen, screener)
-    if otherwise is not None and q_matrix.groupby("concept_id")["item_id"].nunique().max() < 2:
+    if by == "term" and otherwise is None:
+        raise DataError("causes are told of classes or teachers; found by=term, and no mastery to map instead. Map the rows of one term.")
+    if otherwise is not None and (by == "term" or q_matrix.groupby("concept_id")["item_id"].nunique().max() < 2):
         gaps = rules.map(otherwise(), log, q_matrix, by=by).assign(label=pd.Series(pd.NA, dtype="str"))
         return Explained(gaps, screen, gap_evidence(gaps, log, q_matrix, graph.prerequisites, screen, by, rules.k), contents, None)
     flagged = screen[screen["flagged"]].drop_duplicates("item_id").set_index("item_id")
     biased = flagged.index[flagged["flags"].isin(["dif", "nonuniform_dif", "dif; nonuniform_dif"])]
     posterior: Posterior = instantiate(cfg.posterior, by=by, learn_edges=bool(cfg.posterior.learn_edges and len(graph.prerequisites)))
     dif_items = {} if groups is None else flagged.loc[biased, "dif_group"].dropna().to_dict()
-    posterior.fit(latest(log, q_matrix), graph, groups, flawed=flagged.index.difference(biased), dif_items=dif_items,
+    now = latest(log, q_matrix)
+    posterior.fit(now, graph, groups, flawed=flagged.index.difference(biased), dif_items=dif_items,
                   progress=lambda sweeps: tqdm(sweeps, desc="posterior", unit="sweep", mininterval=1, leave=False, disable=None))
-    gaps = rules.map(posterior.mastery(), log, q_matrix, by=by)
+    gaps = rules.map(posterior.mastery(), now, q_matrix, by=by)
     attribution: Attribution = instantiate(cfg.attribution)
     suspected = contents.loc[contents["suspected"].fillna(False).astype(bool), "concept_id"]
     gaps = attribution.attribute(gaps, posterior, set(suspected), rules)
@@ -71,7 +75,7 @@ def latest(log: pd.DataFrame, q_matrix: pd.DataFrame) -> pd.DataFrame:
     """
     if "term" not in log or log["term"].nunique() < 2 or not has_order(log):
         return log
-    when = log.groupby(["learner_id", "term"])["order"].transform("max")
+    when = log.groupby(["learner_id", "term"], dropna=False)["order"].transform("max")
     rows = log[["learner_id", "item_id"]].assign(when=when, row=range(len(log))).merge(q_matrix[["item_id", "concept_id"]].drop_duplicates(), on="item_id")
     last = rows["when"] == rows.groupby(["learner_id", "concept_id"])["when"].transform("max")
     return log.iloc[sorted(set(rows.loc[last, "row"]))]

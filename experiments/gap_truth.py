@@ -22,12 +22,15 @@ def truth_at(truth: pd.DataFrame, mark: float) -> np.ndarray:
 
 
 def beside(gaps: pd.DataFrame, truth: pd.DataFrame, fail: float) -> pd.DataFrame:
-    """Cells of the classes with what was said and what is true: ``label, true_low`` (the generator's mark), ``true_fail`` (the map's), shares."""
+    """Cells of the classes with what was said and what is true: ``label, true_low`` (the generator's mark), ``true_fail`` (the map's), shares.
+
+    Cells with a planted missing root are in the table; :func:`records` counts them apart.
+    """
     known = truth.assign(true_low=truth_at(truth, LOW), true_fail=truth_at(truth, fail))
     known = known[["class_id", "concept_id", "true_low", "true_fail", "injected", "apparent", *(f"{cause}_share" for cause in SHARES)]]
     said = gaps[["class_id", "concept_id", "state", "stuck", "label", *(f"{cause}{end}" for cause in SHARES for end in ("_low", "_high") if cause in gaps)]]
     cells = known.merge(said, on=["class_id", "concept_id"])
-    return cells[cells["injected"] != NOT_JUDGED].assign(stuck=cells["stuck"].fillna(False).astype(bool))
+    return cells.assign(stuck=cells["stuck"].fillna(False).astype(bool))
 
 
 def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float, draws: int = 200, seed: int = 0) -> list[dict]:
@@ -38,6 +41,8 @@ def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float,
     worlds : tables of :func:`beside`. model, split : names for the records. fail : the map's mark. draws : of the bootstrap.
     """
     rng = np.random.default_rng(seed)
+    roots = pd.concat([cells[cells["injected"] == NOT_JUDGED] for cells in worlds])
+    worlds = [cells[cells["injected"] != NOT_JUDGED] for cells in worlds]
     units = worlds if len(worlds) > 1 else [cell for _, cell in worlds[0].groupby("concept_id")]
     picks = [rng.integers(0, len(units), len(units)) for _ in range(draws)]
     found: list[dict] = []
@@ -57,6 +62,9 @@ def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float,
             right = [((cells["label"] == cause) & (cells[column] == cause)).sum() for cells in units]
             for name, of in (("precision", "label"), ("recall", column)):
                 add(name, [np.array([hit, (cells[of] == cause).sum()]) for hit, cells in zip(right, units, strict=True)], cause, channel)
+    stuck = roots[roots["stuck"]]
+    share = float((stuck["label"] == "teaching").mean()) if len(stuck) else None
+    found.append(record("missing_root_named_teaching", share, len(stuck), split=split, model=model))
     add("abstention", [np.array([(cells["stuck"] & cells["label"].isin(["undetermined"])).sum(), cells["stuck"].sum()]) for cells in units], None, None)
     add("not_enough_data", [np.array([(cells["state"] != "estimated").sum(), len(cells)]) for cells in units], None, None)
     for cause in SHARES:
@@ -80,8 +88,12 @@ def lines(metrics: Sequence[dict]) -> list[str]:
         values = rows.pivot(index="group", columns="name", values="value")
         told = ", ".join(f"{cause.replace('_', ' ')} {r.precision:.2f}/{r.recall:.2f}" for cause, r in values.reindex(CAUSES).iterrows())
         found.append(f"  {split:<22}{model:<11}{channel.replace('mark_', 'low below ')}   {told}")
-    rest = [m for m in metrics if m["name"] in ("abstention", "share_coverage") and m["model"] == "posterior" and m["value"] is not None]
-    return [*found, *(f"  {m['split']:<22}{m['name'].replace('_', ' ')} {m['group'] or ''} {m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]" for m in rest)]
+    rest = [m for m in metrics if m["name"] in ("abstention", "share_coverage", "missing_root_named_teaching")]
+    for m in rest:
+        if m["model"] == "posterior" and m["value"] is not None:
+            span = "" if m["low"] is None else f" [{m['low']:.3f}, {m['high']:.3f}]"
+            found.append(f"  {m['split']:<22}{m['name'].replace('_', ' ')} {m['group'] or ''} {m['value']:.3f}{span}")
+    return found
 
 
 def naive(tables: dict[str, pd.DataFrame], fail: float) -> pd.DataFrame:

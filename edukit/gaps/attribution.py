@@ -81,12 +81,15 @@ class Attribution:
         Returns
         -------
         table ``gaps``
-            The same cells. Concepts with a badge (one item) keep their mastery and get no cause. Where the model has no prerequisites at all, prior
-            knowledge cannot be judged: it has no share, and only content can be named.
+            The same cells; those with fewer learners behind the model's mean than the map asks for have not enough data. Concepts with a badge (one
+            item) keep their mastery and get no cause. Without any prerequisite in the model prior knowledge cannot be judged: it has no share, and
+            only content can be named. With one class or none nothing is known of class effects.
         """
         rules = rules or GapMap()
         where = (pd.Index(model.class_ids_).get_indexer(gaps["class_id"]), pd.Index(model.concept_ids_).get_indexer(gaps["concept_id"]))
-        shown = (gaps["state"] == "estimated").to_numpy() & (where[0] >= 0) & (where[1] >= 0)
+        behind = np.where((where[0] >= 0) & (where[1] >= 0), model.learners()[where], 0)
+        gaps = _hidden(gaps, (gaps["state"] == "estimated").to_numpy() & (behind < rules.k))
+        shown = (gaps["state"] == "estimated").to_numpy()
         at = (where[0][shown], where[1][shown])
         found = self._cells(model, at, np.isin(np.array(model.concept_ids_, object), list(flawed_concepts)), rules)
         table = gaps.copy()
@@ -108,32 +111,37 @@ class Attribution:
     def _cells(self, model: CounterfactualModel, at: tuple[np.ndarray, np.ndarray], flawed: np.ndarray, rules: GapMap) -> dict[str, np.ndarray]:
         """Columns of the shown cells, N of them."""
         n = model.draws_kept
+        judged = np.zeros((len(model.class_ids_), len(model.concept_ids_)), bool)
+        judged[at] = True
         worlds = np.array([[[model.draws(n, p, c, i)[:, at[0], at[1]] for i in ("all", "clean")] for c in ("fitted", "zero")]
                            for p in ("observed", "mastered")])  # (2, 2, 2, n, N)
         mastery = worlds[0, 0, 0]
         need = np.maximum(rules.target - mastery, LEAST_NEED)
         shares = dict(zip(CAUSES, shapley(worlds, 3) / need, strict=True))
-        label, probability = self._labels(model, at, flawed, worlds, rules)
-        columns: dict[str, np.ndarray] = {"label": label, "label_probability": probability, "missing_ancestor": self._missing_ancestor(model, at, label, rules)}
+        label, probability = self._labels(model, at, judged, flawed, worlds, rules)
+        columns: dict[str, np.ndarray] = {"label": label, "label_probability": probability}
+        columns["missing_ancestor"] = self._missing_ancestor(model, at, judged, label, rules)
         columns |= {"mastery": mastery.mean(axis=0), "p_stuck": (mastery < rules.fail).mean(axis=0)}
         columns["low"], columns["high"] = np.quantile(mastery, [(1 - rules.interval) / 2, (1 + rules.interval) / 2], axis=0)
         told = {**shares, "if_ready": worlds[1, 0, 1], "if_typical_class": worlds[0, 1, 1], "if_clean_items": worlds[0, 0, 1]}
         if not model.edge_probabilities().any():
             told = {name: np.full_like(draws, np.nan) if name in ("prior_knowledge", "if_ready") else draws for name, draws in told.items()}
+        if len(model.class_ids_) <= 2:  # no class to compare with: nothing is known of class effects
+            told = {name: np.full_like(draws, np.nan) if name in ("teaching", "if_typical_class") else draws for name, draws in told.items()}
         for name, draws in told.items():
             columns[name] = draws.mean(axis=0)
             columns[f"{name}_low"], columns[f"{name}_high"] = np.quantile(draws, [(1 - self.interval) / 2, (1 + self.interval) / 2], axis=0)
         return columns
 
-    def _labels(self, model: CounterfactualModel, at: tuple[np.ndarray, np.ndarray], flawed: np.ndarray, worlds: np.ndarray,
-                rules: GapMap) -> tuple[np.ndarray, np.ndarray]:
+    def _labels(self, model: CounterfactualModel, at: tuple[np.ndarray, np.ndarray], judged: np.ndarray, flawed: np.ndarray,
+                worlds: np.ndarray, rules: GapMap) -> tuple[np.ndarray, np.ndarray]:
         """(N,) label and its probability."""
         n, classes = model.draws_kept, len(model.class_ids_) - 1
         known, ready = worlds[0, 0, 1], worlds[1, 0, 1]
         prior = shapley(worlds[:, :, 1], 2)[0] / np.maximum(rules.target - known, LEAST_NEED)
-        failing = model.draws(n, "mastered", "fitted", "clean")[:, :classes] < rules.fail  # (n, classes, C)
+        failing = (model.draws(n, "mastered", "fitted", "clean")[:, :classes] < rules.fail) & judged[:classes]  # (n, classes, C)
         own = np.where((at[0] < classes)[None], failing[:, np.minimum(at[0], max(classes - 1, 0)), at[1]], False) if classes else np.zeros(prior.shape, bool)
-        others = np.where(at[0] < classes, classes - 1, classes)
+        others = judged[:classes].sum(axis=0)[at[1]] - (at[0] < classes)
         wide = (failing.sum(axis=1)[:, at[1]] - own > self.others_failing * others) & (others >= self.min_classes) & (known >= self.open_share * ready)
         low = (model.class_effects(n) < self.low_effect).mean(axis=0)[at] > self.effect_level
         low &= (worlds[0, 1, 1] - known).mean(axis=0) >= self.class_gain
@@ -159,7 +167,8 @@ class Attribution:
         before, freed = (np.bincount(at[1], which, concepts) for which in (stuck, stuck & ~still))
         return (before > 0) & (freed >= self.unstuck * before)
 
-    def _missing_ancestor(self, model: CounterfactualModel, at: tuple[np.ndarray, np.ndarray], label: np.ndarray, rules: GapMap) -> np.ndarray:
+    def _missing_ancestor(self, model: CounterfactualModel, at: tuple[np.ndarray, np.ndarray], judged: np.ndarray, label: np.ndarray,
+                          rules: GapMap) -> np.ndarray:
         """(N,) the first concept, in topological order, among all the cell requires that the class surely fails; None elsewhere."""
         import networkx as nx
 
@@ -169,7 +178,19 @@ class Attribution:
         failing = (model.draws(model.draws_kept, items="clean") < rules.fail).mean(axis=0)
         found = np.full(len(label), None, object)
         for i in np.flatnonzero(label == "prior_knowledge"):
-            before = [node for node in (nx.ancestors(chart, int(at[1][i])) if int(at[1][i]) in order else ()) if failing[at[0][i], node] > 0.5]
+            known = nx.ancestors(chart, int(at[1][i])) if int(at[1][i]) in order else ()
+            before = [node for node in known if judged[at[0][i], node] and failing[at[0][i], node] > 0.5]
             if before:
                 found[i] = model.concept_ids_[min(before, key=order.__getitem__)]
         return found
+
+
+def _hidden(gaps: pd.DataFrame, where: np.ndarray) -> pd.DataFrame:
+    """The map with some cells said to have not enough data, and every number of them gone."""
+    if not where.any():
+        return gaps
+    table = gaps.copy()
+    table.loc[where, "state"] = "not enough data"
+    for name in table.columns.difference(["class_id", "concept_id", "state", "items", "teacher_id", "term"]):
+        table[name] = table[name].mask(where)
+    return table

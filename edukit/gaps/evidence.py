@@ -7,10 +7,12 @@ import pandas as pd
 
 from edukit.gaps.item_quality import distractors
 from edukit.governance.privacy import TOTAL, K
-from edukit.schema import TABLES
+from edukit.graph.cells import first_attempts
+from edukit.schema import TABLES, has_order
 from edukit.validation import validate
 
 BETWEEN = " · "  # item and option of a distractor
+NOBODY = "\0none"  # class of those whose class is not stated
 
 
 def _wilson(right: pd.Series, n: pd.Series, z: float = 1.96) -> tuple[pd.Series, pd.Series]:
@@ -47,16 +49,23 @@ def gap_evidence(gaps: pd.DataFrame, interactions: pd.DataFrame, q_matrix: pd.Da
     return validate(table.sort_values(["class_id", "concept_id", "kind", "about"], ignore_index=True), "gap_evidence")
 
 
+def _firsts(interactions: pd.DataFrame) -> pd.DataFrame:
+    """One row per learner and item, the first attempt, as the screen of items counts them."""
+    rows = first_attempts(interactions)
+    return (rows.sort_values("order", kind="stable") if has_order(rows) else rows).drop_duplicates(["learner_id", "item_id"])
+
+
 def _items(gaps: pd.DataFrame, interactions: pd.DataFrame, q_matrix: pd.DataFrame, screen: pd.DataFrame, by: str, k: int) -> pd.DataFrame:
-    ordered = interactions.sort_values("order", kind="stable") if interactions["order"].notna().all() else interactions
-    rows = ordered.drop_duplicates(["learner_id", "item_id"])[["item_id", "correct", *([by] if by in interactions else [])]]
+    rows = _firsts(interactions)
     everyone = rows.assign(class_id=TOTAL)
-    apart = [rows.rename(columns={by: "class_id"}).dropna(subset="class_id")] if by in rows else []
+    apart = [rows.assign(class_id=rows[by].fillna(NOBODY))] if by in rows else []  # of no class: counted, so that nobody is left by subtraction
     rows = pd.concat([everyone, *apart], ignore_index=True)[["class_id", "item_id", "correct"]]
     cells = rows.groupby(["class_id", "item_id"], observed=True)["correct"].agg(["size", "sum"]).reset_index()
     cells = cells.merge(q_matrix[["item_id", "concept_id"]].drop_duplicates(), on="item_id")
     hidden = set(gaps.loc[(gaps["state"] != "estimated") & (gaps["class_id"] != TOTAL), "concept_id"])
     hidden |= set(cells.loc[(cells["size"] < k) & (cells["class_id"] != TOTAL), "concept_id"])
+    barred = q_matrix.loc[q_matrix["concept_id"].isin(hidden), "item_id"]  # with every concept of theirs
+    hidden |= set(q_matrix.loc[q_matrix["item_id"].isin(barred), "concept_id"])
     cells = cells[(cells["size"] >= k) & ((cells["class_id"] == TOTAL) | ~cells["concept_id"].isin(hidden))]
     estimated = gaps.loc[gaps["state"] == "estimated", ["class_id", "concept_id"]]
     cells = cells.merge(estimated, on=["class_id", "concept_id"])
@@ -78,6 +87,9 @@ def _distractors(shown: pd.DataFrame, interactions: pd.DataFrame, q_matrix: pd.D
         return pd.DataFrame()
     table = distractors(interactions, k).merge(q_matrix[["item_id", "concept_id"]].drop_duplicates(), on="item_id")
     table = table[table["concept_id"].isin(shown.loc[shown["class_id"] == TOTAL, "concept_id"])]
+    asked = _firsts(interactions).groupby("item_id").size()
+    left = table["item_id"].map(asked) - table.groupby("item_id")["n"].transform("sum")  # who answered without an option: no small group
+    table = table[(left == 0) | (left >= k)]
     note = np.where(table["is_key"].fillna(False).astype(bool), "the right answer", "")
     return pd.DataFrame({"class_id": TOTAL, "concept_id": table["concept_id"], "kind": "distractor",
                          "about": table["item_id"] + BETWEEN + table["option"].astype("str"), "n": table["n"], "value": table["share"], "note": note})

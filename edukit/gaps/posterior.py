@@ -80,25 +80,31 @@ class Posterior:
         chain = PosteriorChain(clean, kind[rows], kinds, self._prior(clean, graph), self.class_scale, rng)
         for child, parent in ((c, p) for p, c in graph.adjacency()):
             chain.graph[child, parent] = True
-        weight = np.column_stack([chain.member, np.ones(len(seen.learner_ids), np.float32)])  # (B, K + 1)
-        counted = seen.answered @ weight
-        means = np.zeros((self.draws_kept, 2, 2, weight.shape[1], len(seen.concept_ids)), np.float32)
+        counted = self._mean_of(seen, seen.answered, np.ones((len(seen.concept_ids), len(seen.class_ids) + 1)))  # (K + 1, C)
+        means = np.zeros((self.draws_kept, 2, 2, *counted.shape), np.float32)
         effects, rates = np.zeros((self.draws_kept, *chain.effect.T.shape), np.float32), np.zeros((self.draws_kept, *chain.rates.shape), np.float32)
         edges, known = np.zeros_like(chain.graph, float), np.zeros_like(chain.missing, float)
         for step in progress(range(self.burn + self.draws_kept)):
             found = chain.sweep(step >= 5, held=step < self.burn // 3)
             if (at := step - self.burn) >= 0:
-                worlds = chain.worlds() * seen.answered
-                means[at] = np.moveaxis(worlds @ weight / np.maximum(counted, 1), -1, -2)
+                worlds = chain.worlds()
+                means[at] = [[self._mean_of(seen, world * seen.answered, counted.T) for world in row] for row in worlds]
                 effects[at], rates[at] = chain.effect.T, chain.rates
                 edges += found / self.draws_kept
                 known += (1 - chain.missing) / self.draws_kept
-        self.class_ids_, self.concept_ids_, self.learner_ids_ = [*seen.class_ids, ALL] if seen.class_ids != [ALL] else [ALL], seen.concept_ids, seen.learner_ids
-        keep = slice(1, None) if seen.class_ids == [ALL] else slice(None)
-        self.means_, self.effects_, self.edges_, self.known_ = means[:, :, :, keep], effects, edges, known
+        whole = seen.class_ids == [ALL]
+        self.class_ids_, self.concept_ids_, self.learner_ids_ = [ALL] if whole else [*seen.class_ids, ALL], seen.concept_ids, seen.learner_ids
+        keep = slice(int(whole), None)
+        self.means_, self.counted_, self.effects_, self.edges_, self.known_ = means[:, :, :, keep], counted[keep], effects, edges, known
         self.rates_ = rates[:, :, : len(seen.item_ids)]
-        self.flawed_share_, self.reading_ = self._flawed(seen, sound, weight[:, keep], rng)
+        self.flawed_share_, self.reading_ = self._flawed(seen, sound, rng)
         return self
+
+    @staticmethod
+    def _mean_of(seen: Responses, values: np.ndarray, counted: np.ndarray) -> np.ndarray:
+        """(K + 1, C) sums of (C, B) values by class and for the whole cohort, over ``counted`` (C, K + 1); 0 where nobody counts."""
+        sums = np.column_stack([seen.by_class(values), values.sum(axis=1)])
+        return (sums / np.maximum(counted, 1)).T
 
     def _prior(self, seen: Responses, graph: PrerequisiteGraph) -> np.ndarray:
         """(C, C) log odds of each edge before any response is seen."""
@@ -113,7 +119,8 @@ class Posterior:
             share = min(self.missing_edges / max(chosen.sum() / size, 1e-9), 0.5)
             prior[chosen] = np.log(share / (1 - share))
         place = {concept: i for i, concept in enumerate(seen.concept_ids)}
-        given = [(place[c], place[p], w) for c, p, w in graph.prerequisites[["concept_id", "requires_id", "weight"]].itertuples(index=False)]
+        surest = graph.prerequisites.groupby(["concept_id", "requires_id"], as_index=False)["weight"].max()
+        given = [(place[c], place[p], w) for c, p, w in surest.itertuples(index=False)]
         for child, parent, _ in given:  # a given edge may be false, but it is not turned around
             prior[parent, child] = -np.inf
         for child, parent, weight in given:
@@ -121,14 +128,14 @@ class Posterior:
             prior[child, parent] = np.log(p / (1 - p)) if self.learn_edges else CERTAIN
         return prior
 
-    def _flawed(self, seen: Responses, sound: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _flawed(self, seen: Responses, sound: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(C,) share of a concept's own items that are flawed, and (draws, classes, C) the mastery that those items alone would report."""
-        size, classes = len(seen.concept_ids), weight.shape[1]
+        size, classes = len(seen.concept_ids), len(seen.class_ids)
         own = (seen.concepts_of < size).sum(axis=1) == 1
         concept = seen.concepts_of[:, 0]
         asked = np.bincount(seen.item, minlength=len(sound)) > 0
         share = np.zeros(size)
-        reading = np.zeros((self.draws_kept, classes, size), np.float32)
+        reading = np.zeros((self.draws_kept, len(self.class_ids_), size), np.float32)
         for k in range(size):
             items = np.flatnonzero(own & asked & (concept == k))
             bad, good = items[~sound[items]], items[sound[items]]
@@ -137,11 +144,16 @@ class Posterior:
             share[k] = len(bad) / len(items)
             slip, guess = (self.rates_[:, which][:, good].mean(axis=1) if len(good) else np.full(self.draws_kept, usual)
                            for which, usual in ((SLIP, 0.12), (GUESS, 0.18)))
+            met = np.zeros(len(self.class_ids_))
             for q in bad:
-                rows = seen.item == q
-                n, right = (np.bincount(seen.learner[rows], w, len(weight)) @ weight for w in (None, seen.right[rows]))
-                rate = rng.beta(right + 0.5, n - right + 0.5, (self.draws_kept, classes))
-                reading[:, :, k] += np.clip((rate - guess[:, None]) / (1 - slip - guess)[:, None], 0, 1) / len(bad)
+                rows = np.flatnonzero(seen.item == q)
+                seat = seen.cohort[k, seen.learner[rows]]
+                n, right = (np.bincount(seat, weight, classes) for weight in (np.ones(len(rows)), seen.right[rows]))
+                n, right = (np.append(one, one.sum())[-len(self.class_ids_):] for one in (n, right))
+                rate = rng.beta(right + 0.5, n - right + 0.5, (self.draws_kept, len(n)))
+                reading[:, :, k] += np.where(n > 0, np.clip((rate - guess[:, None]) / (1 - slip - guess)[:, None], 0, 1), 0)
+                met += n > 0
+            reading[:, :, k] = np.where(met > 0, reading[:, :, k] / np.maximum(met, 1), self.means_[:, 0, 0, :, k])
         return share, reading
 
     def draws(self, n: int, prerequisites: str = "observed", class_effects: str = "fitted", items: str = "all") -> np.ndarray:
@@ -166,6 +178,11 @@ class Posterior:
         if len(self.class_ids_) > 1:
             found[:, :-1] = self.effects_[:n]
         return found
+
+    def learners(self) -> np.ndarray:
+        """(classes, C) learners behind each mean of :meth:`draws`."""
+        self._fitted()
+        return self.counted_
 
     def edge_probabilities(self) -> np.ndarray:
         """(C, C) posterior probability that the row's concept requires the column's."""

@@ -17,9 +17,10 @@ from edukit.protocols import PrerequisiteGraph
 from edukit.schema import DataError
 
 ALL = "all"  # the whole cohort, after the classes
+NO_CLASS = "\0none"  # of learners whose class is not stated; never shown, and nothing is compared with it
 SLIP_PRIOR, GUESS_PRIOR = (2.0, 12.0), (2.0, 6.0)  # Beta: mean .14, .25
 EASE_VARIANCE, CLASS_VARIANCE = 6.0, 0.25
-CERTAIN = 60.0  # log odds of an edge that is not to be doubted
+CERTAIN = 1e9  # log odds of an edge that is not to be doubted
 SLIP, GUESS = 0, 1
 
 
@@ -31,7 +32,8 @@ class Responses:
     ----------
     learner, item : (R,) positions. right : (R,) share of the marks.
     concepts_of : (I, W) positions of an item's concepts, C where there is none.
-    class_of : (B,) position of each learner's class. answered : (C, B) float32, 1 = met an item of the concept.
+    class_of : (B,) position of each learner's class. cohort : (C, B) the class in which the learner met the concept (``class_of`` where not met).
+    answered : (C, B) float32, 1 = met an item of the concept.
     """
 
     learner: np.ndarray
@@ -39,6 +41,7 @@ class Responses:
     right: np.ndarray
     concepts_of: np.ndarray
     class_of: np.ndarray
+    cohort: np.ndarray
     answered: np.ndarray
     learner_ids: pd.Index
     item_ids: pd.Index
@@ -60,23 +63,44 @@ class Responses:
         place = tags.groupby("item_id").cumcount().to_numpy()
         concepts_of = np.full((len(item_ids), place.max() + 1), len(concept_ids))
         concepts_of[at, place] = of
-        named = interactions[by].astype("str") if by in interactions and interactions[by].notna().any() else None
-        if named is None:
-            class_ids, class_of = [ALL], np.zeros(len(learner_ids), int)
-        else:
-            class_ids = sorted(named.dropna().unique())
-            votes = np.zeros((len(learner_ids), len(class_ids)))
-            there = named.notna().to_numpy()
-            np.add.at(votes, (learner[there], pd.Index(class_ids).get_indexer(named[there])), 1)
-            class_of = votes.argmax(axis=1)
         answered = np.zeros((len(concept_ids) + 1, len(learner_ids)), np.float32)
         answered[concepts_of[item].T, learner] = 1
-        return cls(learner, item, interactions["correct"].to_numpy(float), concepts_of, class_of, answered[:-1], learner_ids, item_ids, class_ids, concept_ids)
+        class_ids, class_of = [ALL], np.zeros(len(learner_ids), int)
+        cohort = np.zeros((len(concept_ids), len(learner_ids)), int)
+        if by in interactions and interactions[by].notna().any():
+            named = interactions[by].astype("str").fillna(NO_CLASS)
+            class_ids = sorted(named.unique())
+            if ALL in class_ids:
+                raise DataError(f"interactions.{by} must not hold '{ALL}', which names the whole cohort. Rename that class.")
+            seat = pd.Index(class_ids).get_indexer(named)
+            class_of = _most(learner, seat, len(learner_ids), len(class_ids))
+            cohort[:] = class_of
+            for concepts in concepts_of.T:  # a learner who changed class belongs to the one in which most of a concept's items were met
+                met = concepts[item] < len(concept_ids)
+                cells, where = np.unique(concepts[item][met] * len(learner_ids) + learner[met], return_inverse=True)
+                cohort.ravel()[cells] = _most(where, seat[met], len(cells), len(class_ids))
+        return cls(learner, item, interactions["correct"].to_numpy(float), concepts_of, class_of, cohort, answered[:-1], learner_ids, item_ids, class_ids,
+                   concept_ids)
+
+    def by_class(self, values: np.ndarray) -> np.ndarray:
+        """(C, K) sums of (C, B) values over the learners of each class, as they met the concept."""
+        classes = len(self.class_ids)
+        place = np.arange(len(self.cohort))[:, None] * classes + self.cohort
+        return np.bincount(place.ravel(), values.ravel(), len(self.cohort) * classes).reshape(-1, classes)
 
     def only(self, rows: np.ndarray) -> Self:
         """The same learners, items and concepts with some of the rows."""
-        return type(self)(self.learner[rows], self.item[rows], self.right[rows], self.concepts_of, self.class_of, self.answered, self.learner_ids,
-                          self.item_ids, self.class_ids, self.concept_ids)
+        return type(self)(self.learner[rows], self.item[rows], self.right[rows], self.concepts_of, self.class_of, self.cohort, self.answered,
+                          self.learner_ids, self.item_ids, self.class_ids, self.concept_ids)
+
+
+def _most(of: np.ndarray, kind: np.ndarray, size: int, kinds: int) -> np.ndarray:
+    """(size,) the most frequent kind of each, the first of equals."""
+    pairs, count = np.unique(of * kinds + kind, return_counts=True)
+    order = np.lexsort((-pairs, count))  # the last one written is the most frequent, and of equals the first kind
+    found = np.zeros(size, int)
+    found[pairs[order] // kinds] = pairs[order] % kinds
+    return found
 
 
 class PosteriorChain(MasteryChain):
@@ -97,6 +121,7 @@ class PosteriorChain(MasteryChain):
         self.spread, self.class_mean = 1.0, np.zeros(classes)
         self.effect = np.zeros((size, classes), np.float32)
         self.member = np.eye(classes, dtype=np.float32)[seen.class_of]  # (B, K)
+        self.rows = np.arange(size)[:, None]
         own = (seen.concepts_of[seen.item] < size).sum(axis=1) == 1
         self._cell = seen.concepts_of[seen.item[own], 0] * people + seen.learner[own]
         self._own = np.flatnonzero(own)
@@ -133,7 +158,7 @@ class PosteriorChain(MasteryChain):
 
     def lean(self, k: int) -> np.ndarray:
         """(B,) log odds of mastering k when nothing it requires is missing."""
-        return self.ease[k] + self.ability[0] + self.effect[k, self.seen.class_of]
+        return self.ease[k] + self.ability[0] + self.effect[k, self.seen.cohort[k]]
 
     def parameters(self, free: bool) -> None:
         """Draw slips, guesses, leak, ease, abilities and class effects, given mastery and graph."""
@@ -144,7 +169,7 @@ class PosteriorChain(MasteryChain):
             hit, miss = (np.bincount(self.kind_of, w * among, size) for w in (share, 1 - share))
             self.rates[which] = np.clip(rng.beta(a + hit, b + miss), 0.01, 0.49)
         self._evidence()
-        effects = self.effect[:, seen.class_of]
+        effects = self.effect[self.rows, seen.cohort]
         would = self.would(sigmoid(self.ease + self.ability + effects))
         if free:
             self.draw_leak(would)
@@ -154,7 +179,7 @@ class PosteriorChain(MasteryChain):
             self.ability = self._moved(would, self.ability, self.ease + effects, lambda x: x.sum(axis=0, keepdims=True), mean, self.spread)
             if len(seen.class_ids) > 1:
                 self.effect = self._moved_effects(would)
-                effects = self.effect[:, seen.class_of]
+                effects = self.effect[self.rows, seen.cohort]
         off = self.ability[0] - self.class_mean[seen.class_of]
         self.spread = float(((off**2).sum() + 5) / rng.chisquare(len(off) + 5))
         weight = self.member.sum(axis=0) / self.spread + 1 / CLASS_VARIANCE
@@ -168,18 +193,21 @@ class PosteriorChain(MasteryChain):
         moved = (own + self.rng.normal(size=own.shape) * scale).astype(np.float32)
         gain = total(would * (moved - own) + np.logaddexp(0, own + rest) - np.logaddexp(0, moved + rest))
         gain += ((own - mean) ** 2 - (moved - mean) ** 2) / (2 * variance)
+        after = sigmoid(moved + rest)
+        gain += _there_and_back(moved - own, scale, 1.5 / np.sqrt(total(after * (1 - after)) + 1 / variance))
         return np.where(np.log(self.rng.random(own.shape)) < gain, moved, own)
 
     def _moved_effects(self, would: np.ndarray) -> np.ndarray:
         """One Metropolis step of every class effect (Cauchy prior: nearly all small, a few large)."""
-        own, class_of = self.effect, self.seen.class_of
-        rest = self.ease + self.ability
-        before = sigmoid(rest + own[:, class_of])
-        scale = 1.5 / np.sqrt((before * (1 - before)) @ self.member + 1)
+        seen, own, rest = self.seen, self.effect, self.ease + self.ability
+        before = sigmoid(rest + own[self.rows, seen.cohort])
+        scale = 1.5 / np.sqrt(seen.by_class(before * (1 - before)) + 1)
         moved = (own + self.rng.normal(size=own.shape) * scale).astype(np.float32)
-        change = np.logaddexp(0, rest + own[:, class_of]) - np.logaddexp(0, rest + moved[:, class_of])
-        gain = (would * (moved - own)[:, class_of] + change) @ self.member
+        step, new = (moved - own)[self.rows, seen.cohort], rest + moved[self.rows, seen.cohort]
+        gain = seen.by_class(would * step + np.logaddexp(0, new - step) - np.logaddexp(0, new))
         gain += np.log1p((own / self.class_scale) ** 2) - np.log1p((moved / self.class_scale) ** 2)
+        after = sigmoid(new)
+        gain += _there_and_back(moved - own, scale, 1.5 / np.sqrt(seen.by_class(after * (1 - after)) + 1))
         return np.where(np.log(self.rng.random(own.shape)) < gain, moved, own)
 
     def worlds(self) -> np.ndarray:
@@ -187,8 +215,13 @@ class PosteriorChain(MasteryChain):
 
         First axis: prerequisites as they are, or all mastered; second: the class effect of the concept as it is, or zero.
         """
-        open_, plain = sigmoid(self.ease + self.ability + self.effect[:, self.seen.class_of]), sigmoid(self.ease + self.ability)
+        open_, plain = sigmoid(self.ease + self.ability + self.effect[self.rows, self.seen.cohort]), sigmoid(self.ease + self.ability)
         gate, known = np.where(self.shut(), np.float32(self.leak), np.float32(1)), self.missing < 1
         p, u = open_ * gate, self.rng.random(known.shape, np.float32)
         chance = np.where(known, u * p, p + u * (1 - p))  # mastered where the chance lies below the probability
         return np.array([[known, chance < plain * gate], [chance < open_, chance < plain]], np.float32)
+
+
+def _there_and_back(step: np.ndarray, scale: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Log ratio of the chance to propose the way back over that of the way there, for normal steps of scales of their own (Hastings, 1970, Biometrika)."""
+    return np.log(scale / back) + step**2 / 2 * (scale**-2.0 - back**-2.0)

@@ -16,11 +16,11 @@ CONCEPTS = ["root", "child", "flawed", "hard"]
 class Planted:
     """A counterfactual model that says what it was told: mastery per class and concept under each switch, with a little noise."""
 
-    def __init__(self, mastery, ready=None, plain=None, reported=None, effects=None, edges=True, draws=40):
+    def __init__(self, mastery, ready=None, plain=None, reported=None, effects=None, edges=True, draws=40, people=25):
         self.class_ids_, self.concept_ids_, self.draws_kept = [*CLASSES, "all"], CONCEPTS, draws
         self.mastery = np.vstack([mastery, mastery.mean(axis=0)])
         self.ready, self.plain, self.reported = ({**dict.fromkeys(()), **(x or {})} for x in (ready, plain, reported))
-        self.low, self.edges = effects or set(), edges
+        self.low, self.edges, self.people = effects or set(), edges, people
 
     def draws(self, n, prerequisites="observed", class_effects="fitted", items="all"):
         found = self.mastery.copy()
@@ -37,6 +37,9 @@ class Planted:
         for cell in self.low:
             found[:, *cell] = -3
         return found
+
+    def learners(self):
+        return np.full((6, 4), self.people)
 
     def edge_probabilities(self):
         found = np.zeros((4, 4))
@@ -118,6 +121,38 @@ def test_hidden_cells_stay_hidden_and_a_concept_with_one_item_gets_no_cause():
     assert row["label"] == "prior_knowledge" and pd.isna(row["missing_ancestor"])
     table = Attribution().attribute(map_of(model, badge="one item: no cause"), model)
     assert table["label"].isna().all() and table["prior_knowledge"].isna().all() and table["mastery"].notna().all()
+
+
+def test_a_cell_with_too_few_learners_behind_its_mean_has_not_enough_data():
+    table = Attribution().attribute(map_of(Planted(low_in((0, 1)), people=9)), Planted(low_in((0, 1)), people=9))
+    assert set(table["state"]) == {"not enough data"} and table[["n", "mastery", "low", "high", "p_stuck", "label", "if_ready"]].isna().all(axis=None)
+
+
+def test_classes_that_cannot_be_judged_are_neither_failing_nor_compared_with():
+    model = Planted(low_in(*((c, 1) for c in range(5))), plain={(0, 1): 0.85}, effects={(0, 1)})  # the model says 0.3 of every class
+    gaps = map_of(model)
+    gaps.loc[gaps["class_id"].isin(["c", "d", "e"]), "state"] = "not enough data"
+    row = Attribution().attribute(gaps, model).set_index(["class_id", "concept_id"]).loc[("a", "child")]
+    assert row["label"] == "undetermined"  # one class is left to compare with
+
+
+def test_with_one_class_nothing_is_said_of_class_effects():
+    class One(Planted):
+        def __init__(self):
+            super().__init__(low_in((0, 1)), ready={(0, 1): 0.8})
+            self.class_ids_ = ["a", "all"]
+
+        def draws(self, *words, **settings):
+            return super().draws(*words, **settings)[:, [0, -1]]
+
+        def class_effects(self, n):
+            return super().class_effects(n)[:, [0, -1]]
+
+        def learners(self):
+            return super().learners()[[0, -1]]
+
+    table = Attribution().attribute(map_of(One()), One())
+    assert table["teaching"].isna().all() and table["if_typical_class"].isna().all() and table["prior_knowledge"].notna().any()
 
 
 def test_a_fair_coin_between_two_causes_is_undetermined_and_settings_are_checked():
