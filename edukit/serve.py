@@ -26,11 +26,11 @@ TOKEN = re.compile(f"[A-Za-z0-9_-]{{{SHORTEST},}}")
 
 
 def application(site: Site, token: str | None = None) -> Guard:
-    """The guarded application; with ``token``, whoever holds it may ask from another machine."""
+    """The guarded application; with ``token``, whoever holds it may ask, from another machine too, and nobody else."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        site.tidy()
+        site.tidy(mend=True)
         site.jobs.start(site.tidy)
         yield
         await asyncio.to_thread(site.jobs.close)
@@ -66,7 +66,9 @@ def serve(folder: Path, run: Path | None = None, host: str = "127.0.0.1", port: 
     ----------
     folder : what is dropped is kept below it, readable by its owner only.
     run : folder of a finished run whose map is shown too.
-    host, port : where the server listens; another machine can reach it only where ``host`` says so, and then needs ``token``. Port 0 is any free one.
+    host, port : where the server listens; another machine can reach it only where ``host`` says so, and ``token`` must be given then. Port 0 is any
+        free one.
+    token : whoever asks must know it, other accounts of this machine too; drawn where none is given. The address that is told carries it.
     most_mb : largest upload, in megabytes.
     keep_days : older uploads, and all that was made of them, are deleted.
     overrides : settings of every map, as of ``edukit run map_gaps``.
@@ -75,7 +77,7 @@ def serve(folder: Path, run: Path | None = None, host: str = "127.0.0.1", port: 
     Raises
     ------
     DataError
-        For another host without a token, a short token, a run without a map, or a port in use.
+        For another host without a token, a short token, a run without a map, a port in use, or a folder that another server works with.
     """
     import uvicorn
 
@@ -87,18 +89,19 @@ def serve(folder: Path, run: Path | None = None, host: str = "127.0.0.1", port: 
                         f"Give --token {secrets.token_urlsafe(SHORTEST)} (drawn just now).")
     if run is not None and not (run / PAGE).is_file():
         raise DataError(f"{run} must be the folder of a run of map_gaps, with {PAGE} in it; found none. `edukit run map_gaps` makes one.")
+    token = token or secrets.token_urlsafe(SHORTEST)
     store = Store(folder, keep_days)
     jobs = JobQueue()
-    with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as bound:
+    with store.held(), contextlib.closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, port))
         except OSError as error:
             raise DataError(f"port {port} of {host} must be free; found {error.strerror}. Give another --port (0 takes any free one).") from None
         where = f"[{host}]" if ":" in host else host
-        start = f"/?token={token}" if token else "/"
-        say(f"start page: http://{where}:{bound.getsockname()[1]}{start}   (open it in a browser; Ctrl-C ends it)")
+        address = f"http://{where}:{bound.getsockname()[1]}"
+        say(f"start page: {address}/?token={token}   (open it in a browser; Ctrl-C ends it)")
         if run is not None:
-            say(f"map of the run: http://{where}:{bound.getsockname()[1]}{start.replace('/', '/run', 1)}")
+            say(f"map of the run: {address}/run?token={token}")
         site = Site(store, jobs, overrides, most_mb, run)
         uvicorn.Server(uvicorn.Config(application(site, token), log_level="warning", access_log=False, server_header=False)).run([bound])

@@ -147,7 +147,7 @@ def confirm(project: Project, kind: str, sheet: str | None, meanings: list[str])
     joined = str(project.folder / q_matrix) if q_matrix else None
     if kind not in ("rows", "matrix"):
         known = _known(Source(str(upload), kind, sheet, joined))
-        project.note(confirmed={"path": upload.name, "kind": kind, "sheet": sheet, "q_matrix": q_matrix}, known=known)
+        project.note(confirmed={"path": upload.name, "kind": kind, "sheet": sheet, "q_matrix": q_matrix}, sheet=sheet, known=known)
         return known
     table = read_table(upload, sheet)
     renamed = _renamed(list(table.columns), kind, meanings)
@@ -161,7 +161,8 @@ def confirm(project: Project, kind: str, sheet: str | None, meanings: list[str])
             for old, new in zip(table.columns, renamed, strict=True):
                 told = told.replace(f": {new} (", f": {old} (")
             raise DataError(told) from None
-    project.note(confirmed={"path": "responses.csv", "kind": kind, "sheet": None, "q_matrix": q_matrix}, meanings=meanings, known=known)
+    project.note(confirmed={"path": "responses.csv", "kind": kind, "sheet": None, "q_matrix": q_matrix}, sheet=sheet, meanings=meanings,
+                 known=known)
     return known
 
 
@@ -178,8 +179,8 @@ def with_q_matrix(project: Project, file: str) -> dict[str, Any]:
     before = {name: found.get(name) for name in ("q_matrix", "confirmed", "known")}
     project.note(q_matrix=file)
     try:
-        return confirm(project, found["confirmed"]["kind"], found["confirmed"]["sheet"], found.get("meanings", []))
-    except DataError:
+        return confirm(project, found["confirmed"]["kind"], found.get("sheet"), found.get("meanings", []))
+    except BaseException:
         project.note(**before)
         raise
 

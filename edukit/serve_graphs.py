@@ -115,8 +115,12 @@ def take_edges(project: Project, edges: list[Mapping[str, Any]]) -> list[str]:
             faults.append(f"an edge must join two concepts of the responses; found {lost[0]!r}")
         elif not why:
             faults.append(f"every edge must have a reason; found none for {ends[0]!r} builds on {ends[1]!r}. Say in a few words why it is needed")
-        rows[(*ends, source)] = {"concept_id": ends[0], "requires_id": ends[1], "source": source, "rationale": why,
-                                 "weight": float(edge.get("weight") or (UNSURE if source == SUGGESTED else 1.0))}
+        try:
+            weight = float(edge.get("weight") or (UNSURE if source == SUGGESTED else 1.0))
+        except (TypeError, ValueError, OverflowError):
+            faults.append(f"the weight of an edge must be a number; found {str(edge['weight'])[:60]!r} for {ends[0]!r} builds on {ends[1]!r}")
+            continue
+        rows[(*ends, source)] = {"concept_id": ends[0], "requires_id": ends[1], "source": source, "rationale": why, "weight": weight}
     if faults:
         raise DataError(".\n".join(faults[:5]) + ".")
     prerequisites = pd.DataFrame(list(rows.values())) if rows else graph_file.empty("prerequisites")

@@ -1,4 +1,4 @@
-"""Who may ask the page server: this machine's own browser, or whoever holds the token; never a page of another site in the same browser."""
+"""Who may ask the page server: who holds the token, or this machine's own browsers where there is none; never a page of another site in the same browser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Guard:
     Parameters
     ----------
     app : what is guarded.
-    token : None where only this machine can reach the server.
+    token : None where only this machine can reach the server, and every account of it may ask.
     most_mb : largest body of a request, in megabytes; of more, the rest is not read.
     """
 
@@ -93,7 +93,7 @@ def _name(host: str) -> str:
 
 def _from_here(headers: dict[str, str], host: str) -> bool:
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    return (origin is None or urlsplit(origin).netloc == host) and site in (None, "same-origin", "none")
+    return (origin is None or origin.partition("://")[2] == host) and site in (None, "same-origin", "none")
 
 
 def _cookie(header: str, name: str) -> str:

@@ -115,13 +115,13 @@ class JobQueue:
                 self._ended(job, "failed")
 
     def _run(self, job: Job) -> None:
-        environment = {**os.environ, "EDUKIT_CACHE": str(job.cache), "EDUKIT_OUTPUTS": str(job.place / "out"), "MPLBACKEND": "Agg",
-                       "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        environment = {**os.environ, "EDUKIT_JOB": str(job.place), "EDUKIT_CACHE": str(job.cache), "EDUKIT_OUTPUTS": str(job.place / "out"),
+                       "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         with self._lock:
             if job.stopping:
                 return self._ended(job, "stopped")
-            job.process = subprocess.Popen([sys.executable, "-m", "edukit.serve_job", str(job.place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                           stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace", env=environment)
+            job.process = subprocess.Popen([sys.executable, "-m", "edukit.serve_job"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                           text=True, encoding="utf-8", errors="replace", env=environment)
             job.state = "running"
         told: list[str] = []
         errors = threading.Thread(target=lambda: told.extend(job.process.stderr), daemon=True)  # type: ignore[union-attr, arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -42,10 +43,10 @@ class Site:
     run: Path | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)  # nothing is begun while old files go
 
-    def tidy(self) -> None:
-        """Remove what is too old, or left half made."""
+    def tidy(self, mend: bool = False) -> None:
+        """Remove what is too old, and where the server begins what was left half made."""
         with self.lock:
-            self.store.tidy({job.map_id.split("-")[0] for job in self.jobs.busy()})
+            self.store.tidy({job.map_id.split("-")[0] for job in self.jobs.busy()}, mend)
 
     def new(self, name: str) -> Project:
         """A new project; what is too old goes first."""
@@ -200,7 +201,7 @@ def add_steps(app: FastAPI, site: Site) -> None:
         made = sorted((int(p.name) for p in project.maps.glob("[0-9]*") if state_of(p)["state"] == "done"), reverse=True)
         going = [job.map_id for job in site.jobs.busy() if job.map_id.startswith(project.id)]
         return {"id": word, "name": found["name"], "known": found.get("known"), "confirmed": found.get("confirmed"), "meanings": found.get("meanings"),
-                "edges": await _told(project, serve_graphs.edges_of, project),
+                "sheet": found.get("sheet"), "edges": await _told(project, serve_graphs.edges_of, project),
                 "maps": [f"{word}-{number}" for number in made], "going": going}
 
     @app.post("/projects/{word}/look")
@@ -218,9 +219,13 @@ def add_steps(app: FastAPI, site: Site) -> None:
     @app.put("/projects/{word}/q_matrix")
     async def q_matrix(request: Request, word: str, name: str) -> dict[str, Any]:
         project = site.idle(word)
-        file = f"q_matrix{_ending(name, (*GRAPH_ENDINGS[1:5],))}"
-        await _received(request, project.folder / file)
-        found = await _told(project, serve_data.with_q_matrix, project, file)
+        before, file = project.read().get("q_matrix"), f"q_matrix-{secrets.token_hex(4)}{_ending(name, GRAPH_ENDINGS[1:5])}"
+        try:
+            await _received(request, project.folder / file)
+            found = await _told(project, serve_data.with_q_matrix, project, file)
+        finally:
+            for unused in {before, file} - {None, project.read().get("q_matrix")}:
+                (project.folder / unused).unlink(missing_ok=True)
         serve_graphs.drop(project)
         return found
 

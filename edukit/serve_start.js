@@ -2,7 +2,7 @@
 // The start page: each step is one request to this server; text from data is only ever set as text.
 
 const $ = id => document.getElementById(id);
-const state = { id: null, look: null, known: null, edges: [], map: null };
+const state = { id: null, look: null, known: null, kind: "none", edges: [], map: null };
 const JSON_TYPE = { "content-type": "application/json" };
 
 function make(tag, { text, on = {}, children = [], ...fields } = {}) {
@@ -130,7 +130,6 @@ function known(found) {
   for (const name of ["edge-concept", "edge-requires"]) {
     $(name).replaceChildren(option("", "choose", ""), ...found.concepts.map(concept => option(concept.id, concept.name)));
   }
-  document.querySelector("input[name=graph][value=none]").checked = true;
   panels("none");
   $("graph-words").textContent = "";
   for (const name of ["step-graph", "step-map"]) $(name).hidden = false;
@@ -140,7 +139,10 @@ function known(found) {
 
 const nameOf = id => state.known.concepts.find(concept => concept.id === id)?.name ?? id;
 
+// Shows what belongs to a way to prerequisites, and marks it as the one chosen.
 function panels(kind) {
+  state.kind = kind;
+  document.querySelector(`input[name=graph][value=${kind}]`).checked = true;
   $("graph-none").hidden = kind !== "none";
   $("graph-file").hidden = kind !== "file";
   $("graph-names").hidden = kind !== "names";
@@ -152,7 +154,12 @@ function listed() {
     make("strong", { text: nameOf(edge.concept_id) }), " builds on ", make("strong", { text: nameOf(edge.requires_id) }),
     `: ${edge.rationale ?? "no reason given"}${edge.source ? ` (${edge.source})` : ""}`,
     make("button", { type: "button", className: "quiet", text: "take out", ariaLabel: `take out ${nameOf(edge.concept_id)} builds on ${nameOf(edge.requires_id)}`,
-      on: { click: () => { state.edges.splice(i, 1); listed(); } } })] })));
+      on: { click: () => { state.edges.splice(i, 1); notYet(); } } })] })));
+}
+
+function notYet() {
+  $("graph-words").textContent = "Not used yet.";
+  listed();
 }
 
 function chosen(found, words) {
@@ -162,14 +169,20 @@ function chosen(found, words) {
   $("graph-words").textContent = [words ?? `${count} used.`, ...(found.notes ?? [])].join(" ");
 }
 
+const pair = edge => JSON.stringify([edge.concept_id, edge.requires_id]);
+
+// Only "none" takes prerequisites away, and asks first.
 const graphKind = kind => step(async () => {
-  state.edges = [];
-  chosen(await send("PUT", own("/edges"), { edges: [] }), " ");
+  if (kind === "none") {
+    if (state.edges.length && !window.confirm(`Drop ${state.edges.length} prerequisites with their reasons?`)) return panels(state.kind);
+    chosen(await send("PUT", own("/edges"), { edges: [] }), " ");
+  }
   if (kind === "names") {
-    const found = await ask("GET", own("/suggestion"));
-    state.edges = found.edges.map(edge => ({ ...edge, source: "suggested from names" }));
-    listed();
-    if (!found.edges.length) $("graph-words").textContent = "No two names are alike enough to suggest anything.";
+    const found = await ask("GET", own("/suggestion")), there = new Set(state.edges.map(pair));
+    const fresh = found.edges.filter(edge => !there.has(pair(edge))).map(edge => ({ ...edge, source: "suggested from names" }));
+    state.edges = [...state.edges, ...fresh];
+    if (fresh.length) notYet();
+    else $("graph-words").textContent = "No two names are alike enough to suggest anything more.";
   }
   panels(kind);
 });
@@ -179,10 +192,9 @@ function addEdge() {
   if (!edge.concept_id || !edge.requires_id || edge.concept_id === edge.requires_id) return fault("Choose two different concepts.");
   if (!edge.rationale) return fault("Say in a few words why the one builds on the other.");
   fault("");
-  state.edges = [...state.edges.filter(other => other.concept_id !== edge.concept_id || other.requires_id !== edge.requires_id), edge];
+  state.edges = [...state.edges.filter(other => pair(other) !== pair(edge)), edge];
   $("edge-why").value = "";
-  $("graph-words").textContent = "Not used yet.";
-  listed();
+  notYet();
 }
 
 const useEdges = () => step(async () => chosen(await send("PUT", own("/edges"), { edges: state.edges })));
@@ -254,7 +266,7 @@ const resume = id => step(async () => {
   columns(look);
   if (!found.known) return;
   known(found.known);
-  if (found.edges.length) { chosen(found); $("editor").hidden = false; $("graph-none").hidden = true; }
+  if (found.edges.length) { chosen(found); panels("draw"); }
   if (found.going.length) await follow(found.going[0]);
   else if (found.maps.length) await done(found.maps[0]);
 });

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edukit.reproducibility import write_json
+from edukit.schema import DataError
 
 ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".json", ".jsonl", ".ndjson")
 GRAPH_ENDINGS = (".json", ".csv", ".tsv", ".txt", ".xlsx", ".graphml", ".mmd")
@@ -68,6 +70,27 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root.chmod(0o700)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only server at work here; the system lets go when the process ends, however it ends. Where there are no such locks, none is held.
+
+        Raises
+        ------
+        DataError
+            Where another server is at work here: each would take the jobs of the other for remains.
+        """
+        try:
+            import fcntl
+        except ImportError:  # not POSIX
+            yield
+            return
+        with (self.root / ".held").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataError(f"{self.root} must be served once; found a server at work there. Use that one, or another EDUKIT_OUTPUTS.") from None
+            yield
+
     def new(self, name: str) -> Project:
         """A new, empty project for an upload called ``name``; of the name only the last part, without control characters, is kept."""
         project = Project(secrets.token_hex(16), Path())
@@ -95,12 +118,13 @@ class Store:
         project.folder.rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
 
-    def tidy(self, busy: Collection[str] = ()) -> list[str]:
-        """Remove what is too old, what a killed server left half made, and what was being deleted; ids of the projects that went.
+    def tidy(self, busy: Collection[str] = (), mend: bool = False) -> list[str]:
+        """Remove what is too old, and what was being deleted; ids of the projects that went.
 
         Parameters
         ----------
         busy : projects that a job works on now: they stay as they are.
+        mend : remove what a killed server left half made, too; only before anything is taken, since an upload on its way looks the same.
         """
         gone = []
         for place in self.root.iterdir():
@@ -111,7 +135,7 @@ class Store:
                 if project is None or time.time() - project.read()["created"] > self.keep_days * _DAY:
                     self.delete(project or Project(place.name, place))
                     gone.append(place.name)
-                else:
+                elif mend:
                     _mend(project)
         return gone
 

@@ -106,7 +106,10 @@ def mapped(tables: dict[str, pd.DataFrame], classes: int, seed: int = 0) -> Tabl
 
 def timed(page: Path, chromium: str, loads: int, rounds: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Milliseconds of each load (first paint, script done, map drawn), and of each interaction (handlers, and to the next frame)."""
-    from playwright.sync_api import sync_playwright
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise DataError("bench_page asks a browser through playwright; found it absent. pip install 'edukit[bench]', and have Chromium.") from None
 
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
@@ -54,28 +55,31 @@ def dropped(table) -> bytes:
     return table.to_csv(sep=";", index=False).encode("cp1252")
 
 
-def started(outputs: Path) -> tuple[subprocess.Popen, str]:
+def started(outputs: Path) -> tuple[subprocess.Popen, str, str]:
     words = [sys.executable, "-m", "edukit.cli", "serve", "--port", "0", "--set", "tracing=logistic", "--set", "tracing@unordered=irt_static",
              "--set", "draws=20", "--set", "posterior.draws=20", "--set", "posterior.burn=20"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "EDUKIT_OUTPUTS": str(outputs)})
-    found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())  # type: ignore[union-attr]
+    found = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=[\w-]{16,}", process.stdout.readline())  # type: ignore[union-attr]
     assert found is not None
     process.stdout.close()  # type: ignore[union-attr]
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.HTTPCookieProcessor()))  # keeps the cookie, as a browser does
     for _ in range(200):  # the address is told when the port is taken; the first answer comes a little later
         try:
             urlopen(found[0], timeout=5).close()
-            return process, found[0]
+            return process, found[1], found[0]
+        except HTTPError as error:
+            raise AssertionError(error.read().decode()) from None
         except OSError:
             time.sleep(0.05)
     raise AssertionError("the server does not answer")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[tuple[str, Path, subprocess.Popen]]:
-    """Its address, its folder and its process; the last test kills it."""
+def server(tmp_path_factory) -> Iterator[tuple[str, Path, subprocess.Popen, str]]:
+    """Its address, its folder, its process and the address that it told, with the token; the last test kills it."""
     outputs = tmp_path_factory.mktemp("served")
-    process, address = started(outputs)
-    yield address, outputs / "serve", process
+    process, address, start = started(outputs)
+    yield address, outputs / "serve", process, start
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) in (0, -signal.SIGINT, 130)
@@ -132,7 +136,7 @@ def page(browser, server):
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
-    page.goto(server[0])
+    page.goto(server[3])
     page.wait_for_selector("html[data-ready]")
     yield page
     context.close()
@@ -148,7 +152,7 @@ def drop(page, name: str, content: bytes) -> None:
 
 @pytest.mark.browser
 def test_a_strangers_csv_becomes_a_map(page, server, dropped, table):
-    address, folder, _ = server
+    address, folder, *_ = server
     drop(page, "../../Klasse 7.csv", dropped)
     page.wait_for_selector("#columns tbody tr")
     assert page.locator("#file-name").inner_text() == "Klasse 7.csv"
@@ -188,7 +192,8 @@ def test_a_strangers_csv_becomes_a_map(page, server, dropped, table):
         start = f"{cell['concept_id'].removeprefix(chr(39))}, {cell['class_id']}: mastery {whole(float(cell['mastery']))} %"
         assert any(label.startswith(start) for label in labels), (start, labels)
     assert page.locator("#graph path[marker-end]").count() == 2
-    assert oct(folder.stat().st_mode)[-3:] == oct((folder / project).stat().st_mode)[-3:] == "700"
+    modes = [oct(place.stat().st_mode)[-3:] for place in (folder, folder / project, folder / project / "upload.csv", folder / project / "responses.csv")]
+    assert modes == ["700", "700", "600", "600"]
 
     page.locator("#editing > summary").click()
     page.select_option("#edit-from", label="Zählen")
@@ -248,16 +253,20 @@ def test_a_workbook_with_a_row_for_each_learner_is_understood(server, table, tmp
     q = "item;concept\n" + "\n".join(f"F{level}.{k};{theme}" for level, theme in enumerate(THEMES) for k in range(3))
     assert "must name a concept for every item" in refused(address, "PUT", f"{place}/q_matrix?name=q.csv", q.rsplit("\n", 1)[0].encode())[1]
     known = ask(address, "PUT", f"{place}/q_matrix?name=q.csv", q.encode())
+    assert refused(address, "PUT", f"{place}/q_matrix?name=q.csv", q.rsplit("\n", 1)[0].encode())[0] == 422  # the one that fits stays
     assert {c["name"]: c["items"] for c in known["concepts"]} == dict.fromkeys(THEMES, 3)
     given = "concept,requires\nAddieren,Zählen\n=cmd(),Addieren\n"
     taken = ask(address, "PUT", f"{place}/graph?name=g.csv", given.encode())
     assert [(edge["concept_id"], edge["requires_id"]) for edge in taken["edges"]] == [("=cmd()", "Addieren"), ("Addieren", "Zählen")]
     assert "found cycle" in refused(address, "PUT", f"{place}/graph?name=g.csv", (given + "Zählen,=cmd()\n").encode())[1]
-    assert len(ask(address, "GET", place)["edges"]) == 2
+    strange = [{"concept_id": "Addieren", "requires_id": "Zählen", "rationale": "so", "weight": "abc"}]
+    assert "must be a number; found 'abc'" in refused(address, "PUT", f"{place}/edges", {"edges": strange})[1]
+    found = ask(address, "GET", place)
+    assert len(found["edges"]) == 2 and found["sheet"] == "Mai" and len(list((server[1] / looked["id"]).glob("q_matrix*"))) == 1
 
 
 def test_killed_during_a_job_nothing_half_written_is_left(server, dropped):
-    address, folder, process = server
+    address, folder, process, _ = server
     project = ask(address, "POST", "/projects?name=a.csv", dropped)["id"]
     ask(address, "PUT", f"/projects/{project}/columns", {"kind": "rows", "meanings": MEANINGS})
     map_id = ask(address, "POST", f"/projects/{project}/map")["map"]
@@ -265,23 +274,26 @@ def test_killed_during_a_job_nothing_half_written_is_left(server, dropped):
         if ask(address, "GET", f"/maps/{map_id}/progress")["lines"]:
             break
         time.sleep(0.1)
-    jobs = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdecimal() and project.encode() in _words(p)] if Path("/proc").is_dir() else []
+    running = [p for p in Path("/proc").iterdir() if p.name.isdecimal()] if Path("/proc").is_dir() else []
+    jobs = [p for p in running if project.encode() in _words(p, "environ")]
+    assert not any(project.encode() in _words(p, "cmdline") for p in running)  # every account can read these
     process.kill()
     process.wait(10)
     for _ in range(900):
-        if not any(project.encode() in _words(Path(f"/proc/{job}")) for job in jobs):
+        if not any(project.encode() in _words(job, "environ") for job in jobs):
             break
         time.sleep(0.1)
     else:
         raise AssertionError("the job outlived its server")
     place, store = folder / project, Store(folder)
-    assert store.tidy() == [] and store.map(map_id) is None
+    with store.held():  # the killed server holds it no more
+        assert store.tidy(mend=True) == [] and store.map(map_id) is None
     assert not list(place.rglob("gap_map.html")) and not list(place.rglob(".*"))
     assert serve_data.source_of(store.project(project)).tables()[0]["interactions"]["correct"].notna().all()  # type: ignore[arg-type]
 
 
-def _words(process: Path) -> bytes:
+def _words(process: Path, name: str) -> bytes:
     try:
-        return (process / "cmdline").read_bytes()
+        return (process / name).read_bytes()
     except OSError:
         return b""

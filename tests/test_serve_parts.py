@@ -45,7 +45,8 @@ def test_only_this_machines_own_pages_are_answered(site):
         assert client.get(path, headers={"host": "evil.example:8765"}).status_code == 403
     for host in ("localhost:8765", "[::1]:8765"):
         assert client.get("/", headers={"host": host}).status_code == 200
-    for strange in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"origin": "http://127.0.0.1:9999"}):
+    for strange in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"origin": "http://127.0.0.1:9999"},
+                    {"origin": "http://[x"}):
         assert client.post("/projects?name=a.csv", content=b"a,b", headers=strange).status_code == 403
     assert not [p for p in site.store.root.iterdir() if not p.name.startswith(".")]
 
@@ -106,6 +107,23 @@ def test_old_projects_go_and_younger_stay(tmp_path):
     (store.root / ".gone-x").mkdir()
     assert store.tidy((working.id,)) == [old.id]
     assert {p.name for p in store.root.iterdir()} == {young.id, working.id}
+
+
+def test_an_upload_on_its_way_outlives_the_next_drop(site):
+    under_way = site.new("a.csv").folder / ".upload.csv.x"
+    under_way.mkdir()
+    site.new("b.csv")
+    assert under_way.is_dir()
+    site.tidy(mend=True)  # a server that begins: nobody sends it any more
+    assert not under_way.exists()
+
+
+def test_one_folder_has_one_server(tmp_path):
+    store, told = Store(tmp_path / "serve"), []
+    with store.held(), pytest.raises(DataError, match="must be served once; found a server at work"):
+        serve(store.root, port=0, say=told.append)
+    with store.held():
+        assert told == []
 
 
 # ---- columns and graphs ------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ function itemLines(i) {
     if (!told.length) told.push("too few answers to show a number");
     const flaws = flags.map(flag => FLAGS[flag] || flag);
     if (group && numbers && numbers[6] !== null && flags.includes("dif")) flaws.push(`group ${group}: MH delta ${numbers[6].toFixed(1)}`);
-    if (own?.note && !flags.includes(own.note)) flaws.push(FLAGS[own.note] || own.note);
+    flaws.push(...(own?.note || "").split("; ").filter(note => note && !flags.includes(note)).map(note => FLAGS[note] || note));
     return make("li", { class: flaws.length ? "flawed" : null, children: [make("strong", { text: id }), make("span", { text: told.join("; ") }),
       ...flaws.map(text => make("em", { text: `⚑ ${text}` }))] });
   });

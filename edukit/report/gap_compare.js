@@ -58,7 +58,11 @@ function comparedRow(row) {
 
 function comparedHead(by, text) {
   const on = compared.by === by;
-  const sort = () => { Object.assign(compared, { by, down: on ? !compared.down : by !== "name" }); compare(); };
+  const sort = () => {
+    Object.assign(compared, { by, down: on ? !compared.down : by !== "name" });
+    compare();
+    $("compared").querySelector("th[aria-sort] button")?.focus();
+  };
   const button = make("button", { type: "button", text: text + (on ? (compared.down ? " ↓" : " ↑") : ""), on: { click: sort } });
   return make("th", { scope: "col", "aria-sort": on ? (compared.down ? "descending" : "ascending") : null, children: [button] });
 }

@@ -162,6 +162,7 @@ function undo() {
   edits.pop();
   applyEdits();
   evidence();
+  if (!edits.length) $("edit-reason").focus(); // the button that was pressed is off now
 }
 
 function openEditing(i = null) {

@@ -23,10 +23,11 @@ const TRIPLES = [...PARTS, "if_ready", "if_typical_class", "if_clean_items"];
 
 // Every cell of the map, concepts in the order of the table below the graph.
 function mapTable() {
-  const ends = name => [name, `${name}_low`, `${name}_high`], causeHead = ["label", "label_probability", "missing_ancestor", ...TRIPLES.flatMap(ends)];
+  const ends = name => [name, `${name}_low`, `${name}_high`];
+  const causeHead = ["cause_mark", "label", "label_probability", "missing_ancestor", ...TRIPLES.flatMap(ends)];
   const causeCells = cause => {
     const triples = cause ? [...cause.shares, ...cause.instead] : TRIPLES.map(() => 0), ancestor = cause?.ancestor ?? null;
-    return [cause?.label, cause?.p, ancestor === null ? "" : concepts[ancestor].id, ...triples.flatMap(triple => triple || ["", "", ""])];
+    return [cause && rules.fail, cause?.label, cause?.p, ancestor === null ? "" : concepts[ancestor].id, ...triples.flatMap(triple => triple || ["", "", ""])];
   };
   const rows = [["class_id", ...(cohorts.some(c => c.term) ? ["term"] : []), "concept_id", "concept", "topic", "state", "n", "responses", "items", "mastery",
     "low", "high", "need", "mark", "p_below_mark", "stuck", "badge", ...(DATA.causes ? causeHead : [])]], order = ranked();
@@ -39,6 +40,9 @@ function mapTable() {
   }));
   return rows;
 }
+
+// Causes are those of one mark, wherever the slider stands.
+const causeMark = () => state.colour !== "mastery" && state.mark !== rules.fail ? ` · causes for ${percent(rules.fail)} %` : "";
 
 // ---- pictures ------------------------------------------------------------------------------------
 
@@ -97,7 +101,7 @@ function graphPicture() {
   world.querySelectorAll(".node text").forEach(text => text.setAttribute("display", "inline"));
   world.lastElementChild.remove(); // the captions of the view from afar
   const changed = edits.length ? " · with edges changed in the page" : "";
-  const end = heading(drawing, margin, `${cohortName(state.cohort)} · mark ${percent(state.mark)} %${changed}`);
+  const end = heading(drawing, margin, `${cohortName(state.cohort)} · mark ${percent(state.mark)} %${causeMark()}${changed}`);
   picture(drawing, Math.max(graph.width + 2 * margin, end), graph.height + top + margin, "gap-map.png");
 }
 
@@ -106,7 +110,7 @@ function matrixPicture() {
   const left = 300, cell = [64, 26], top = 190, margin = 40, drawing = svg("svg", {}), rows = state.all ? ranked() : ranked().slice(0, ROWS);
   drawing.append($("graph").querySelector("defs").cloneNode(true));
   const end = heading(drawing, margin,
-    `mark ${percent(state.mark)} % · mean mastery in per cent · ● stuck · – not enough data · ··· hidden for privacy`);
+    `mark ${percent(state.mark)} %${causeMark()} · mean mastery in per cent · ● stuck · – not enough data · ··· hidden for privacy`);
   const cut = (text, most) => [...text].length > most ? [...text].slice(0, most - 1).join("") + "…" : text;
   cohorts.forEach((_, c) => {
     const x = left + c * cell[0] + cell[0] / 2 + 4;

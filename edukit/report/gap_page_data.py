@@ -78,7 +78,7 @@ def limits(data: Mapping[str, Any]) -> list[str]:
     said = []
     if not data["claims"]:
         said.append("Without a graph prior knowledge cannot be judged: nothing says which concept builds on which.")
-    if len(data["cohorts"]) == 1:
+    if len({cohort["id"] for cohort in data["cohorts"]} - {TOTAL}) <= 1:
         said.append("Without classes teaching cannot be judged, and there is nothing to compare with: all learners are one cohort.")
     single = sum(concept["items"] == 1 for concept in data["concepts"])
     if single:
@@ -118,7 +118,7 @@ def _refuse(gaps: pd.DataFrame, concepts: pd.DataFrame, terms: list[str | None],
                         f"(first: row {int(few.to_numpy(bool, na_value=False).argmax()) + 1:,}). Leave them out.")
 
 
-def _number(value: Any, digits: int = 4) -> float | None:
+def _number(value: Any, digits: int = 6) -> float | None:
     return None if value is None or pd.isna(value) else round(float(value), digits)
 
 

@@ -67,10 +67,11 @@ function shownCell(i, concept, cell) {
 }
 
 function evidence() {
-  const panel = $("evidence"), i = state.concept;
+  const panel = $("evidence"), i = state.concept, inside = panel.contains(document.activeElement);
   if (i === null) {
     const text = "Choose a concept in the graph, in the table or by search to see what its estimate rests on.";
     panel.replaceChildren(make("h2", { text: "Evidence" }), make("p", { class: "none", text }));
+    if (inside) panel.focus({ preventScroll: true });
     return;
   }
   const concept = concepts[i], cell = cellOf(state.cohort, i), claims = new Map();
@@ -86,4 +87,5 @@ function evidence() {
     make("h3", { text: "Builds on" }), neighbours(graph.prerequisites[i], told), make("p", { class: "change", children: [change] }),
     make("h3", { text: "Needed for" }), neighbours(graph.dependants[i], told));
   if (cohorts.length > 1) panel.append(make("h3", { text: "By class" }), byClass(i));
+  if (inside) panel.focus({ preventScroll: true }); // what was chosen here is gone: the keyboard stays in the panel
 }

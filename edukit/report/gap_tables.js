@@ -51,7 +51,11 @@ function dress(box, c, i) {
 }
 
 function matrixCell(c, i) {
-  const open = () => { show(c); select(i); };
+  const open = () => {
+    show(c);
+    select(i);
+    $("matrix").querySelector(`[data-cell="${c},${i}"]`)?.focus({ preventScroll: true }); // the rows may stand in another order now
+  };
   const box = make("button", { type: "button", tabindex: -1, "data-cell": `${c},${i}`, on: { click: open } });
   dress(box, c, i);
   return make("td", { children: [box] });
@@ -82,7 +86,11 @@ const COLUMNS = [
 
 function columnHead([by, text, kind]) {
   const on = state.sort.by === by, arrow = state.sort.down ? " ↓" : " ↑", low = ["name", "topic", "mastery", "label"].includes(by);
-  const sort = () => { state.sort = { by, down: on ? !state.sort.down : !low }; table(); };
+  const sort = () => {
+    state.sort = { by, down: on ? !state.sort.down : !low };
+    table();
+    $("list").querySelector("th[aria-sort] button")?.focus();
+  };
   const button = make("button", { type: "button", text: text + (on ? arrow : ""), on: { click: sort } });
   const order = on ? (state.sort.down ? "descending" : "ascending") : null;
   const span = by === "mastery" ? 2 : null;

@@ -202,14 +202,15 @@ class CellNarrator:
         others = self._others(row)
         middle = f" (there {draft.share('median of the other classes', median(o['mastery'] for o in others))} in the middle)" if others else ""
         count = draft.some("classes to compare with", len(others), "other class", "other classes")
-        return f"how {what} was met here beside the {count} that can be judged{middle}, and responses of another term; this is no appraisal of anybody"
+        first = "" if self.requires.get(row["concept_id"]) else "; nothing in this graph comes before it, so that learners who arrived without it look the same"
+        return f"how {what} was met here beside the {count} that can be judged{middle}, and responses of another term{first}; this is no appraisal of anybody"
 
     def _settle_content(self, draft: Draft, row: Mapping, what: str) -> str:
         flagged, _ = self._flagged(draft, row["concept_id"])
         bad = tuple(f"{item['item_id']} · " for item in self.screened.get(row["concept_id"], []) if item["flagged"])
         wrong = next((w for w in self.wrong.get(row["concept_id"], []) if not bad or str(w["about"]).startswith(bad)), None)
         chosen = (f"the wrong answer chosen most is {draft.called('wrong answer', str(wrong['about']))}, "
-                  f"by {draft.share('wrong answer chosen', wrong['value'])} of those who met it") if wrong else ""
+                  f"by {draft.share('wrong answer chosen', wrong['value'])} of all learners who met it") if wrong else ""
         known = "; ".join(part for part in (flagged, chosen) if part)
         return f"having the items of {what} read{f' ({known})' if known else ''}, and asking mended ones again"
 
