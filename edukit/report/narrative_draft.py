@@ -93,10 +93,12 @@ class Draft:
 
 
 def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence as one: with commas, and `and` before the last."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def there(row: Mapping, name: str) -> bool:
+    """Whether a row of a table holds a value under this name."""
     return name in row and not pd.isna(row[name])
 
 
@@ -114,4 +116,5 @@ def place(draft: Draft, row: Mapping) -> str:
 
 
 def span(draft: Draft, row: Mapping, low: str, high: str) -> str:
+    """The interval of a row in words; both ends become figures of the draft."""
     return f"{draft.share(low, row[low]).removesuffix(' %')} to {draft.share(high, row[high])}"
