@@ -43,13 +43,13 @@ def explain(tables: Tables, graph: PrerequisiteGraph, cfg: DictConfig, by: str =
     otherwise : gives a table ``mastery`` where no cause can be told (no concept has two items; terms are compared, in which the same learners
         sit); None = the posterior is asked all the same.
     """
+    if by == "term" and otherwise is None:
+        raise DataError("causes are told of classes or teachers; found by=term, and no mastery to map instead. Map the rows of one term.")
     log, q_matrix = tables["interactions"], tables["q_matrix"]
     rules: GapMap = instantiate(cfg.gaps)
     screener: ItemScreen = instantiate(cfg.item_screen)
     screen = screener.screen(log, q_matrix, groups, graph.prerequisites if len(graph.prerequisites) else None)
     contents = content_gaps(screen, screener)
-    if by == "term" and otherwise is None:
-        raise DataError("causes are told of classes or teachers; found by=term, and no mastery to map instead. Map the rows of one term.")
     if otherwise is not None and (by == "term" or q_matrix.groupby("concept_id")["item_id"].nunique().max() < 2):
         gaps = rules.map(otherwise(), log, q_matrix, by=by).assign(label=pd.Series(pd.NA, dtype="str"))
         return Explained(gaps, screen, gap_evidence(gaps, log, q_matrix, graph.prerequisites, screen, by, rules.k), contents, None)

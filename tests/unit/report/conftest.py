@@ -118,3 +118,11 @@ def visit(browser, tmp_path):
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture(scope="module")
+def told(invented):
+    """The tables with causes, and the evidence behind them."""
+    gaps, concepts, prerequisites = invented.tables
+    gaps = invented.attributed(gaps)
+    return (gaps, concepts, prerequisites), invented.behind(gaps)

@@ -16,13 +16,6 @@ from edukit.graph.checking import check
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def told(invented):
-    gaps, concepts, prerequisites = invented.tables
-    gaps = invented.attributed(gaps)
-    return (gaps, concepts, prerequisites), invented.behind(gaps)
-
-
 def whole(share: float) -> int:
     return int(np.floor(100 * share + 0.5))
 

@@ -16,14 +16,6 @@ from edukit.schema import DataError
 RULES = {"target": 0.70, "fail": 0.60, "k": 10, "min_responses": 20, "stuck_level": 0.90, "interval": 0.95}
 
 
-@pytest.fixture(scope="module")
-def told(invented):
-    """The tables with causes, and the evidence behind them."""
-    gaps, concepts, prerequisites = invented.tables
-    gaps = invented.attributed(gaps)
-    return (gaps, concepts, prerequisites), invented.behind(gaps)
-
-
 def data_of(page: str) -> dict:
     return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)[1])
 
