@@ -40,7 +40,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	if [ -n "$$uv" ]; then install="$$uv pip install --quiet --python $(BIN)/python"; fi; \
 	echo "installing edukit and what it needs into $(VENV): $$install"; \
 	if [ -n '$(TORCH_INDEX)' ]; then $$install --no-deps --index-url '$(TORCH_INDEX)' "$$(grep '^torch==' constraints.txt)"; fi; \
-	$$install -c constraints.txt -e '.[dev,text]'
+	$$install -c constraints.txt -e '.[dev,text,causal,privacy]'
 	@touch $@
 
 demo: $(INSTALLED) ## find the gaps of an invented cohort of learners; prints where the map, the report and the tracked run are

