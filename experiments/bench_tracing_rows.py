@@ -41,7 +41,7 @@ _ATTENTION = {"d_model": 64, "dropout": 0.2, "d_ff": 128, "num_attn_heads": 4, "
 PAIRS = {
     "dkt": Pair({"hidden": 200, "embedding": 200, "dropout": 0.2, "item_bias": False}, {"emb_size": 200, "dropout": 0.2}, learning_rate=5e-3),
     "simplekt": Pair({"hidden": 64, "layers": 2, "heads": 4, "dropout": 0.2}, {**_ATTENTION, "n_blocks": 2, "final_fc_dim2": 64}),
-    "akt": Pair({"hidden": 64, "layers": 2, "heads": 4, "dropout": 0.2}, {**_ATTENTION, "n_blocks": 2}, batches=4, parity_share=0.1),
+    "akt": Pair({"hidden": 64, "layers": 6, "heads": 4, "dropout": 0.2}, {**_ATTENTION, "n_blocks": 2}, batches=4, parity_share=0.1),
     "gkt": Pair({"hidden": 32, "dropout": 0.2, "item_bias": False, "top_k": 8},
                 {"hidden_dim": 32, "emb_size": 32, "dropout": 0.2, "graph_type": "transition"}, batch_size=16, batches=4, parity_share=0.1),
 }
