@@ -5,11 +5,11 @@ learning rate, batch size, hidden size and dropout, and take epochs in turn as t
 weighs on both alike. edukit fits as users fit (:mod:`.bench_tracing_edukit`); pyKT runs its own loader, loop and evaluation
 (:mod:`.bench_tracing_pykt`), whose batches are padded to 200 steps: that is how it works. Seconds are those of the training pass alone.
 
-An item with several concepts has its first one on both sides. pyKT's DKT and GKT know concepts only, so ours go without item easiness there.
-Where pyKT has an argument for a width or a number of blocks, it gets ours. Differences that stay: simpleKT has a difficulty vector per item there and
-a number here; a block of AKT is three layers of attention there, two of them encoders, so that ours has as many layers in all; GKT there sends messages to all concepts that
-followed one another in the training rows, here to the eight most frequent. Those are not the same models, hence the AUC beside the seconds.
-Gradients are clipped here only. Threads are those a process is given; edukit fits on one, whatever it is given.
+An item with several concepts has its first one on both sides. pyKT's DKT and GKT know concepts only, so ours go without item easiness there. Where
+pyKT has an argument for a width or a number of blocks, it gets ours. Differences that stay: simpleKT has a difficulty vector per item there and a
+number here; a block of AKT is three layers of attention there, two of them encoders, so that ours has as many layers in all; GKT there sends messages
+to all concepts that followed one another in the training rows, here to the eight most frequent. Those are not the same models, hence the AUC beside
+the seconds. Gradients are clipped here only. Threads are those a process is given; edukit fits on one, whatever it is given.
 """
 
 from __future__ import annotations

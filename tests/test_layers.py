@@ -14,7 +14,7 @@ MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
-SERVE = {"serve", "serve_data", "serve_graphs", "serve_guard", "serve_job", "serve_jobs", "serve_routes", "serve_store"}
+SERVE = {"serve", "serve_column_names", "serve_data", "serve_graphs", "serve_guard", "serve_job", "serve_jobs", "serve_routes", "serve_store"}
 TOP = {"experiments", "cli", "cli_alerts", "cli_audit", "cli_consent", "cli_data", "cli_graph", "cli_serve", "cli_tracing", "alert_log"} | SERVE
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
