@@ -82,7 +82,7 @@ _LOADED = (
     )),
     Table("learners", "one learner with the attributes kept apart from every model", (LEARNER,), key=("learner_id",), open=True),
     Table("runs", "one run of a course", (
-        *MODULE, optional("length_days", "number", "its length", low=0),
+        *MODULE, optional("length_days", "number", "its length", low=0), optional("start", "time", "date of day 0"),
     ), key=("module_id", "presentation")),
     Table("sites", "one page of an online course", (
         an_id("resource_id", "the page"), *MODULE, Column("kind", "text", "kind of page"),
@@ -137,7 +137,8 @@ _LOADED = (
     ), key=("resource_id", "concept_id")),
     Table("interventions", "one thing done for one learner", (
         an_id("intervention_id", "which one"), LEARNER, DAY, Column("kind", "text", "what was done"),
-        optional("reason", "text", "why"), optional("outcome", "text", "what came of it"), CLASS, TEACHER,
+        optional("reason", "text", "why"), optional("outcome", "text", "what came of it"), optional("module_id", "id", "the course"),
+        optional("presentation", "text", "which run of the course"), CLASS, TEACHER,
     ), key=("intervention_id",)),
     Table("surveys", "one reply to one question of a feedback form", (
         an_id("survey_id", "the form"), an_id("question_id", "the question"), optional("learner_id", "id", "who, if not anonymous"),
