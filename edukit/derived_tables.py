@@ -127,7 +127,12 @@ DERIVED = (
     Table("alerts", "one learner to look at this week", (
         LEARNER, Column("week", "count", "week of the course", low=0), Column("rank", "count", "1 = first", low=1),
         Column("reason", "text", "what the alert is associated with"), optional("changed", "text", "since last week"),
+        optional("module_id", "id", "the course"), optional("presentation", "text", "which run"),
+        optional("risk", "number", "probability", low=0, high=1), optional("low", "number", "lower end", low=0, high=1),
+        optional("high", "number", "upper end", low=0, high=1), optional("actionable", "text", "reasons that can be acted on, one a line"),
+        optional("context", "text", "reasons that cannot, one a line"), optional("counterfactual", "text", "what would take the learner off the list"),
+        optional("suggested", "text", "what may be tried, one a line"), optional("expected", "text", "what may be expected of what was tried before"),
         optional("tried", "text", "what was done"), Column("state", "text", "open, snoozed or dismissed", values=("open", "snoozed", "dismissed")),
         optional("state_reason", "text", "why it was snoozed or dismissed"), CLASS, TEACHER,
-    ), key=("learner_id", "week")),
+    ), key=("learner_id", "week", "module_id", "presentation")),
 )
