@@ -1,4 +1,7 @@
-"""The command line: `edukit run | data | graph | audit | learner | refresh | experiments | models | show | ui | lab | serve`. Thin: it hands on and prints."""
+"""The command line, thin: it hands on and prints.
+
+`edukit run | data | graph | audit | alerts | consent | learner | refresh | experiments | models | show | ui | lab | serve`
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from typing import Annotated
 
 import typer
 
+from edukit.cli_alerts import alerts_app
 from edukit.cli_audit import audit_app
+from edukit.cli_consent import consent_app
 from edukit.cli_data import about, configs, data_app
 from edukit.cli_graph import graph_app
 from edukit.cli_serve import serve
@@ -22,7 +27,9 @@ app = typer.Typer(help="The open research bench for learning: what depends on wh
 experiments_app, models_app, show_app = (typer.Typer(**HELP) for _ in range(3))
 app.add_typer(data_app, name="data", help="Data sets: list, card, fetch, check, export, where.")
 app.add_typer(graph_app, name="graph", help="Prerequisite graphs: diff, merge, check, save, history, restore, vote, export.")
-app.add_typer(audit_app, name="audit", help="Audits: leakage.")
+app.add_typer(audit_app, name="audit", help="Audits: leakage, disclosure, privacy, budget, fairness, trail.")
+app.add_typer(alerts_app, name="alerts", help="Alerts: show, snooze, dismiss, reopen, tried, outcome, take, evaluate.")
+app.add_typer(consent_app, name="consent", help="Rights of learners: list, export, agree, object, delete, correct, rotate-key, expired.")
 app.add_typer(experiments_app, name="experiments", help="Experiments: list.")
 app.add_typer(models_app, name="models", help="Models: list.")
 app.add_typer(show_app, name="show", help="Results: last.")

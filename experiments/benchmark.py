@@ -20,7 +20,7 @@ from edukit.report import figures, leaderboard, leaderboard_figures
 from edukit.reproducibility import code_fingerprint
 from edukit.schema import DataError
 
-from . import benchmark_cells, recipe
+from . import benchmark_cells, fairness_audit, recipe
 from .benchmark_cells import FLOORS, FOLDS, Bench, Cell
 
 COSTS = {"fit_seconds": "fit_seconds", "predict_seconds": "predict_seconds", "peak_rss_mb": "cell_peak_rss_mb", "parameters": "parameters"}
@@ -118,6 +118,8 @@ def keep(job: recipe.Run, found: Mapping[str, Any], test: pd.DataFrame) -> None:
     order = [r["model"] for r in sorted(overall, key=lambda r: -(r["value"] if r["value"] == r["value"] else 0))]
     job.keep("comparison", figures.metric_comparison(sorted(overall, key=lambda r: order.index(r["model"]))))
     y = test["correct"].to_numpy(float)
+    if best := next((model for model in order if model not in FLOORS), None):
+        fairness_audit.of_run(job, y, np.mean(found["said"][best][0], axis=0), test["learner_id"], model=best, split="test")
     job.keep("reliability", leaderboard_figures.reliabilities(y, {m: found["said"][m] for m in order if m not in FLOORS}))
     job.keep("cost", leaderboard_figures.cost(job.metrics))
     if any(str(r["group"]).startswith("first ") and str(r["group"]).endswith(" answers") for r in job.metrics):

@@ -31,6 +31,8 @@ from edukit.protocols import DiagnosticError, NotFittedError, OrderUnknownError,
 from edukit.reproducibility import bundled, code_fingerprint, draw_seed, environment, replacing, seed_everything
 from edukit.schema import DataError
 
+from . import run_record
+
 CONF = str(bundled("conf").resolve())
 NEEDED = 4  # times the size of a table that an experiment on it takes in memory
 
@@ -63,6 +65,7 @@ class Run:
     metrics: list[dict] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
     tracked: list[str] = field(default_factory=list)
+    fairness: pd.DataFrame | None = None
     report: RunReport | None = None
 
     @property
@@ -133,6 +136,10 @@ def describe(data: LearningData) -> None:
         pairs = data["concept_pairs"]
         say(f"data {data.label}: {len(pairs):,} judged pairs of {concepts:,} concepts, {(pairs['label'] == 1).sum():,} of them prerequisites; no responses")
         return
+    if "interactions" not in data.tables:
+        rows = "; ".join(f"{len(data[name]):,} {name}" for name in ("enrolments", "submissions", "events", "learners") if name in data.tables)
+        say(f"data {data.label}: {rows or ', '.join(data.tables)}; no responses")
+        return
     counts, allows = data.counts(), data.allows()
     say(f"data {data.label}: {counts['responses']:,} responses, {counts['learners']:,} learners, {counts['items']:,} items answered, "
         f"{concepts:,} concepts, correct {counts['correct']:.3f}")
@@ -193,15 +200,15 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
     seed_everything(int(cfg.seed))
     OmegaConf.resolve(cfg)
     with first_before_others():
-        data = load(instantiate(cfg.data), say)
+        data = load(loader := instantiate(cfg.data), say, purpose=str(cfg.experiment))
     describe(data)
     if cfg.learners is not None:
         data = data.sample(cfg.learners, int(cfg.seed))
-        say(f"  drawn       {data.counts()['learners']:,} learners with {data.counts()['responses']:,} responses")
+        say(f"  drawn       {cfg.learners:,} learners" + (f" with {data.counts()['responses']:,} responses" if "interactions" in data.tables else ""))
     elif not batches:
         data = in_memory(data)
     place = _free(Path(cfg.paths.outputs) / cfg.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
-    with replacing(place) as folder:
+    with run_record.noted(cfg, data, place), replacing(place) as folder:
         folder.mkdir()
         run = Run(cfg, data, folder)
         yield run
@@ -213,9 +220,10 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
                  "rows": {name: len(table) for name, table in data.tables.items()},
                  "learners": data.counts()["learners"] if "interactions" in data.tables else None}
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
-        run.report = RunReport(cfg.experiment, resolved, run.seed, about, run.split, run.metrics, run.figures,
-                               {**environment(), "code": code_fingerprint()}, folder=place)
+        made_with = {**environment(), "code": code_fingerprint()}
+        run.report = RunReport(cfg.experiment, resolved, run.seed, about, run.split, run.metrics, run.figures, made_with, folder=place)
         run.report.save(folder)
+        run.tracked += run_record.write(run, place, loader, made_with)
     files = [place / name for name in ("run_report.json", *run.figures.values(), *run.tracked)]
     if cfg.paths.tracking:
         tracking.track(Path(cfg.paths.tracking), run.report.content(), files, started, ended)
@@ -260,7 +268,7 @@ def finished(cfg: object) -> str | None:
     """
     if tracking.PARENT not in os.environ or not isinstance(cfg, DictConfig) or cfg.get("seed") is None or cfg.get("data") is None or cfg.get("quick"):
         return None
-    data = load(instantiate(cfg.data), say)
+    data = load(instantiate(cfg.data), say, purpose=str(cfg.experiment))
     drawn = data if cfg.learners is None else data.sample(cfg.learners, int(cfg.seed))
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     return tracking.done_before(Path(cfg.paths.tracking), resolved, drawn.fingerprint, code_fingerprint())

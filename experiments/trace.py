@@ -13,7 +13,7 @@ from edukit.metrics import record
 from edukit.processes import part_ways
 from edukit.report import figures
 
-from . import recipe, serving
+from . import fairness_audit, recipe, serving
 
 
 def run(cfg: DictConfig) -> RunReport:
@@ -42,6 +42,7 @@ def run(cfg: DictConfig) -> RunReport:
         job.metrics += evaluate.compare(test, predictions, against=name, split=split, seed=job.seed, draws=cfg.draws)
         job.metrics += evaluate.by_part(test, predictions[name], model=name, split=split)
         job.metrics += evaluate.by_group(test, predictions[name], job.data.tables.get("learners"), model=name, split=split, seed=job.seed)
+        fairness_audit.of_run(job, test["correct"].to_numpy(), predictions[name], test["learner_id"], model=name, split=split)
         for line in evaluate.lines(job.metrics, ("auc", "log_loss", "ece")):
             recipe.say(line)
 

@@ -90,10 +90,10 @@ def judge(model: str, cells: Sequence[tuple[Array, Array]], valid: Sequence[pd.D
     for part, mask in evaluate.parts(test, FIRST).items():
         if mask.sum() >= evaluate.MIN_PART:
             found += _within(mask, part, model, y, plain, units, {"auc": auc, "log_loss": log_loss}, seed, min(draws, WITHIN))
-    for group, mask in evaluate.groups(test, learners).items():
+    for group, (mask, counted) in evaluate.groups(test, learners).items():
         told = {name: SCORES[name] for name in ("auc", "log_loss", "ece")}
         found += [record(name, None, split="test", model=model, group=group) for name in told] if mask is None \
-            else _within(mask, group, model, y, plain, units, told, seed, min(draws, WITHIN))
+            else [r if counted else r | {"n": None} for r in _within(mask, group, model, y, plain, units, told, seed, min(draws, WITHIN))]
     return Judged(found, scores["auc"], calibrated, methods)
 
 

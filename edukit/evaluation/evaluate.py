@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from edukit.evaluation.by_group import attributes
+from edukit.governance.fairness import grouped, hidden
 from edukit.metrics import SCORES, auc, bootstrap, holm, log_loss, paired_bootstrap, record
 
 MIN_GROUP = 10  # learners; a smaller group gets a row that says so, and no number
@@ -70,17 +72,20 @@ def by_part(test: pd.DataFrame, probability: np.ndarray, *, model: str, split: s
             for part, mask in parts(test).items() if mask.sum() >= MIN_PART for name, f in (("auc", auc), ("log_loss", log_loss))]
 
 
-def groups(test: pd.DataFrame, learners: pd.DataFrame | None) -> dict[str, np.ndarray | None]:
-    """Rows (N,) of every value of every learner attribute, as ``attribute=value``; None for a group of fewer than 10 learners, or of one answer only."""
-    if learners is None:
-        return {}
-    found: dict[str, np.ndarray | None] = {}
-    for attribute in [c for c in learners if c not in ("learner_id", "published_part")]:
-        value = test["learner_id"].map(learners.set_index("learner_id")[attribute]).astype("str")
-        for group in sorted(learners[attribute].dropna().astype("str").unique()):
-            mask = (value == group).to_numpy()
-            told = test.loc[mask, "learner_id"].nunique() >= MIN_GROUP and test.loc[mask, "correct"].nunique() > 1
-            found[f"{attribute}={group}" + ("" if told else " (not enough data)")] = mask if told else None
+def groups(test: pd.DataFrame, learners: pd.DataFrame | None) -> dict[str, tuple[np.ndarray | None, bool]]:
+    """Rows (N,) of every group of every learner attribute (:func:`edukit.governance.fairness.grouped`), as ``attribute=value``, and whether to count them.
+
+    The rows are None for a group of fewer than 10 learners, or of one answer only. A group is not counted where the size of one of those would follow.
+    """
+    found: dict[str, tuple[np.ndarray | None, bool]] = {}
+    units = pd.factorize(test["learner_id"])[0]
+    for attribute in attributes(learners):
+        value = test["learner_id"].map(learners.drop_duplicates("learner_id").set_index("learner_id")[attribute])  # type: ignore[union-attr]
+        own = [(group, mask) for group, mask, _ in grouped(value, units, MIN_GROUP)]
+        sizes = [len(np.unique(units[mask])) for _, mask in own]
+        for (group, mask), size, untold in zip(own, sizes, hidden(sizes, MIN_GROUP), strict=True):
+            told = size >= MIN_GROUP and test.loc[mask, "correct"].nunique() > 1
+            found[f"{attribute}={group}" + ("" if told else " (not enough data)")] = (mask if told else None), not untold
     return found
 
 
@@ -91,7 +96,7 @@ def by_group(test: pd.DataFrame, probability: np.ndarray, learners: pd.DataFrame
     answer only, still gets a row: value None, and no count that would single anybody out.
     """
     found, p, right = [], np.asarray(probability, float), test["correct"].to_numpy(float)
-    for group, mask in groups(test, learners).items():
+    for group, (mask, counted) in groups(test, learners).items():
         for name in ("auc", "log_loss", "ece"):
             where = {"split": split, "model": model, "group": group}
             if mask is None:
@@ -99,7 +104,7 @@ def by_group(test: pd.DataFrame, probability: np.ndarray, learners: pd.DataFrame
                 continue
             y, units = right[mask], pd.factorize(test["learner_id"][mask])[0]
             low, high = bootstrap(y, p[mask], units, SCORES[name], seed=seed, draws=100)
-            found.append(record(name, SCORES[name](y, p[mask]), len(y), low, high, **where))
+            found.append(record(name, SCORES[name](y, p[mask]), len(y) if counted else None, low, high, **where))
     return found
 
 

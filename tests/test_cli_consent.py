@@ -1,0 +1,128 @@
+"""`edukit consent`: a learner sees what is held, objects, corrects, is deleted; prepared tables go, and the runs that used the rows are named."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edukit.cli_consent import consent_app
+from edukit.data import store
+from edukit.data.catalogue import loader
+from edukit.reproducibility import fingerprint, write_json
+from edukit.schema import DataError
+
+WHO, OTHER = "L001", "L002"
+SMALL = {"classes": 2, "learners_per_class": 6, "terms": 1}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    for name in ("CACHE", "OUTPUTS"):
+        monkeypatch.setenv(f"EDUKIT_{name}", str(tmp_path / name.lower()))
+    for name in ("CONSENT", "TRACKING"):
+        monkeypatch.delenv(f"EDUKIT_{name}", raising=False)
+    small = loader("synthetic", **SMALL)
+    monkeypatch.setattr("edukit.cli_consent._loader", lambda label, path: small)
+    return tmp_path
+
+
+def said(*words: str) -> str:
+    result = CliRunner().invoke(consent_app, list(words))
+    if isinstance(result.exception, DataError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def report(place: Path, name: str, data, **more) -> Path:
+    about = {"name": "synthetic", "fingerprint": data.fingerprint, "learners": more.get("learners")}
+    write_json(place / "outputs" / "trace" / name / "run_report.json", {"data": about, "seed": 3, "config": {"learners": more.get("learners")}})
+    return place / "outputs" / "trace" / name
+
+
+def test_own_data_is_handed_out_whole_and_nobody_elses(here):
+    small = loader("synthetic", **SMALL)
+    told = said("export", "synthetic", WHO, str(here / "mine.zip"))
+    with zipfile.ZipFile(here / "mine.zip") as archive:
+        about = json.loads(archive.read("about.json"))
+        rows = {name.removesuffix(".json"): json.loads(archive.read(name)) for name in archive.namelist() if name != "about.json"}
+    wanted = {name: int((table["learner_id"] == WHO).sum()) for name, table in small.parse(Path()).items() if "learner_id" in table}
+    assert {name: len(table) for name, table in rows.items()} == wanted and {"interactions", "learners", "attendance"} <= set(rows)
+    assert all(row["learner_id"] == WHO for table in rows.values() for row in table)
+    assert about["tables"]["interactions"]["columns"]["correct"] and OTHER not in json.dumps(rows)
+    assert all(row["class_id"].startswith("class-") for row in rows["interactions"]), "the class is other people's too"
+    assert "0 tracked runs" in told and (here / "mine.zip").stat().st_mode & 0o077 == 0
+    with pytest.raises(DataError, match="must be a new .zip"):
+        said("export", "synthetic", WHO, str(here / "mine.zip"))
+    with pytest.raises(DataError, match="found none for 'nobody'"):
+        said("export", "synthetic", "nobody", str(here / "x.zip"))
+
+
+def test_a_deleted_learner_leaves_and_the_runs_that_used_their_rows_are_named(here):
+    small = loader("synthetic", **SMALL)
+    data = store.load(small)
+    drawn = {size: data.sample(size, 3) for size in range(1, 12)}
+    having = next(size for size, part in drawn.items() if WHO in set(part["learners"]["learner_id"]))
+    lacking = next(size for size, part in drawn.items() if WHO not in set(part["learners"]["learner_id"]))
+    whole = report(here, "whole", data)
+    with_them = report(here, "with", drawn[having], learners=having)
+    without = report(here, "without", drawn[lacking], learners=lacking)
+    other = report(here, "other", type("Other", (), {"fingerprint": fingerprint("other")}))
+    told = said("delete", "synthetic", WHO)
+    assert all(str(place) in told for place in (whole, with_them)) and not any(str(place) in told for place in (without, other))
+    assert "1 prepared forms" in told and "2 tracked runs and output folders" in told and data.fingerprint[:12] in told
+    assert not list((here / "cache" / "data").rglob("*.parquet")) and WHO not in "".join(p.read_text() for p in (here / "cache").rglob("meta.json"))
+    after = store.load(small)
+    for name, table in after.tables.items():
+        if "learner_id" in table:
+            assert WHO not in set(table["learner_id"]) and OTHER in set(table["learner_id"]), name
+    seen = {name for name, size in (("with", having), ("without", lacking)) if OTHER in set(drawn[size]["learners"]["learner_id"])}
+    told = said("delete", "synthetic", OTHER)
+    assert str(whole) in told, "a run on tables that are gone is found for the others who were in them"
+    assert {name for name, place in (("with", with_them), ("without", without)) if str(place) in told} == seen
+    assert "deleted" in said("list") and WHO in said("list", "synthetic") and WHO not in said("list", "oulad")
+
+
+def test_an_objection_is_to_one_purpose_and_can_be_taken_back(here):
+    small = loader("synthetic", **SMALL)
+    said("object", "synthetic", WHO, "--purpose", "trace")
+    assert WHO in set(store.load(small)["learners"]["learner_id"]) and WHO not in set(store.load(small, purpose="trace")["learners"]["learner_id"])
+    said("agree", "synthetic", WHO, "--purpose", "trace")
+    assert WHO in set(store.load(small, purpose="trace")["learners"]["learner_id"])
+    with pytest.raises(DataError, match="the purpose must be one of all"):
+        said("object", "synthetic", WHO, "--purpose", "trce")
+
+
+def test_a_correction_reaches_the_rows_it_is_meant_for(here):
+    small = loader("synthetic", **SMALL)
+    before = store.load(small)["interactions"]
+    item = before.loc[before["learner_id"] == WHO, "item_id"].iloc[0]
+    rows = (before["learner_id"] == WHO) & (before["item_id"] == item)
+    assert "in 1 rows" in said("correct", "synthetic", WHO, "interactions.correct", "0.25", "--where", f"item_id={item}")
+    after = store.load(small)["interactions"]
+    assert after.loc[rows, "correct"].tolist() == [0.25] and after.loc[~rows].equals(before.loc[~rows])
+    for words, why in ((("interactions.correct", "7"), r"lie in \[0, 1\]"), (("interactions.wrong", "1"), "TABLE.COLUMN must be"),
+                       (("learners.learner_id", "x"), "no id of a person"), (("interactions.correct", "1", "--where", "item_id=zz"), "found none")):
+        with pytest.raises(DataError, match=why):
+            said("correct", "synthetic", WHO, *words)
+    assert store.load(small)["interactions"].equals(after)
+
+
+def test_a_new_key_names_what_carries_old_names(here):
+    store.load(loader("synthetic", **SMALL))
+    old = store.pseudonymiser()
+    told = said("rotate-key")
+    assert old.key_version in told and store.pseudonymiser() != old and "0 prepared forms and 0 runs" in told, "invented ids are no pseudonyms"
+
+
+def test_what_is_too_old_is_listed_and_removed_only_on_request(here):
+    store.load(loader("synthetic", **SMALL))
+    place = report(here, "old", store.load(loader("synthetic", **SMALL)))
+    assert "0 things" in said("expired")
+    assert str(place) in said("expired", "--outputs", "0", "--prepared", "9") and place.is_dir()
+    assert "2 removed" in said("expired", "--outputs", "0", "--prepared", "0", "--remove")
+    assert not place.exists() and list(store.entries("synthetic")) == []
