@@ -15,11 +15,12 @@ from edukit.data.loader import LearningData
 from edukit.data.profile import missing, profile
 from edukit.data.school_csv import SchoolCsv
 from edukit.formats.delimited import SHEETS, numbers, read_marks, read_table, sheets
-from edukit.formats.response_matrix import plain
+from edukit.formats.response_matrix import plain, recognise
 from edukit.formats.response_rows import read_times, understand
 from edukit.governance.privacy import Pseudonymiser, load_key
 from edukit.reproducibility import replacing
 from edukit.schema import DataError
+from edukit.serve_column_names import about_a_person, guessed, meaning_of
 from edukit.serve_store import Project
 from edukit.validation import validate_all
 
@@ -76,12 +77,15 @@ def source_of(project: Project, graph: bool = True) -> Source:
 
 
 def _guess(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Column -> meaning and how sure: by its name, and for a mark or a time that no name told, by its values."""
+    """Column -> meaning and how sure: by its name, in several languages, and for a mark or a time that no name told, by its values."""
+    head = table.head(LOOKED_AT)
     mapped = {c: (meaning, "by its name") for c, meaning in understand(table).items() if meaning in ROWS}
-    taken, head = {meaning for meaning, _ in mapped.values()}, table.head(LOOKED_AT)
+    known = {c: meaning for c, (meaning, _) in mapped.items()}
+    mapped |= {c: (m, "by its name: check it") for c, m in guessed(list(table.columns), known, lambda c, m: _fits(head[c], m)).items()}
+    taken = {meaning for meaning, _ in mapped.values()} | ({"correct"} if "percent" in (m for m, _ in mapped.values()) else set())
     for column in table.columns:
         values = head[column]
-        if column in mapped or values.notna().sum() < 2:
+        if column in mapped or values.notna().sum() < 2 or about_a_person(column):
             continue
         if "correct" not in taken and values.nunique() > 1 and not read_marks(values)[1].any():
             mapped[column] = ("correct", "by its values: check it")
@@ -92,6 +96,38 @@ def _guess(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
     if marks is not None and plain(marks) in ("percent", "percentage"):
         mapped[marks] = ("percent", "by its name")
     return mapped
+
+
+def _persons(table: pd.DataFrame, known: dict[str, str]) -> dict[str, str]:
+    """Columns that name the learner or tell of one, and hold no marks."""
+    return {c: m for c, m in guessed(list(table.columns), known).items() if m in WIDE and (m == "learner_id" or read_marks(table[c])[1].any())}
+
+
+def _spread(table: pd.DataFrame) -> bool:
+    """Whether a file whose names the reader does not know has a column for each question: marks everywhere but in what tells of a learner."""
+    named = {*guessed(list(table.columns)).values(), *understand(table).values()}
+    if {"learner_id", "item_id"} <= named and {"correct", "percent"} & named:
+        return False
+    questions = sum(meaning_of(c) == "item_id" for c in table.columns)
+    return recognise(table, _persons(table, {}), points=questions != 1)
+
+
+def _wide(table: pd.DataFrame, mapped: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """The same of a file with a row per learner: a learner, a class, a teacher or a term in another language, unless it holds marks as an item does."""
+    named = _persons(table, {c: m for c, (m, sure) in mapped.items() if m != "item" and sure == "by its name"})
+    if "learner_id" in named.values():
+        mapped = {c: row for c, row in mapped.items() if row[0] != "learner_id"}
+    return mapped | {c: (m, "by its name: check it") for c, m in named.items()}
+
+
+def _fits(values: pd.Series, meaning: str) -> bool:
+    """Whether a column could hold what its name says: marks, times and numbers are read."""
+    there = values.dropna()
+    if meaning == "correct":
+        return len(there) > 0 and (not read_marks(values)[1].any() or bool(numbers(there).notna().all()))
+    if meaning == "timestamp":
+        return len(there) > 0 and not read_times(values)[1].any()
+    return len(there) > 0 and (meaning not in ("percent", "max_score", "order", "attempt") or bool(numbers(there).notna().all()))
 
 
 def look(path: Path, kind: str = "auto", sheet: str | None = None) -> dict[str, Any]:
@@ -111,6 +147,8 @@ def look(path: Path, kind: str = "auto", sheet: str | None = None) -> dict[str, 
     loader = SchoolCsv(str(path), kind, sheet)
     loader.raw_dir()
     found = loader.recognised()
+    if kind == "auto" and found == "rows" and _spread(read_table(path, sheet)):
+        loader, found = SchoolCsv(str(path), "matrix", sheet), "matrix"
     offered = sheets(path)
     about = {"kind": found, "kinds": KINDS, "sheets": offered, "sheet": sheet or next(iter(offered), None), "meanings": {}, "columns": [], "rows": [],
              "size": 0}
@@ -118,11 +156,11 @@ def look(path: Path, kind: str = "auto", sheet: str | None = None) -> dict[str, 
         return about
     table = read_table(path, sheet)
     if found == "rows":
-        meanings, guessed = ROWS, _guess(table)
+        meanings, taken_for = ROWS, _guess(table)
     else:
         meanings = WIDE
-        guessed = {c: ("item" if m == "an item" else m, sure) for c, m, sure in loader.columns() if m}
-    columns = [{"name": c, "meaning": guessed.get(c, ("", ""))[0], "sure": guessed.get(c, ("", ""))[1]} for c in table.columns]
+        taken_for = _wide(table, {c: ("item" if m == "an item" else m, sure) for c, m, sure in loader.columns() if m})
+    columns = [{"name": c, "meaning": taken_for.get(c, ("", ""))[0], "sure": taken_for.get(c, ("", ""))[1]} for c in table.columns]
     rows = [["" if pd.isna(value) else str(value)[:LONG] for value in row] for row in table.head(SHOWN).itertuples(index=False)]
     return {**about, "meanings": meanings, "columns": columns, "rows": rows, "size": len(table)}
 

@@ -12,9 +12,11 @@ from omegaconf import DictConfig
 
 from edukit.data.synthetic import Synthetic
 from edukit.evaluation import RunReport, evaluate
+from edukit.governance.privacy import TOTAL
 from edukit.metrics import record
 from edukit.protocols import PrerequisiteGraph
 from edukit.report import figures, gap_figures, gap_page, item_figures, narrative
+from edukit.report.learners_below import learners_below
 from edukit.reproducibility import replacing
 
 from . import gap_causes, gap_truth, recipe
@@ -40,10 +42,12 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
     source = {"data": job.data.label, "responses": f"{len(job.data['interactions']):,}", "model": "joint posterior" if found.posterior else model,
               "seed": job.seed, "fingerprint": job.data.fingerprint[:12]}
     told = narrative.Narrator(gaps, concepts, graph.prerequisites, found.evidence, found.screen, rules)
-    texts = {cell: words.text for cell, words in told.cells_told().items()}
+    texts, data = told.told(), job.data
+    below = learners_below(found.posterior.mastery(), gaps, gap_causes.latest(data["interactions"], data["q_matrix"]), data["q_matrix"],
+                           concepts, graph.prerequisites, rules, job.cfg.by) if job.cfg.refit and found.posterior else None
     for name, refit in (("gap_map", None), *([("gap_map_served", job.cfg.refit)] if job.cfg.refit else [])):
         gap_page.write(job.folder / f"{name}.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules,
-                       evidence=found.evidence, items=found.screen, texts=texts, refit=refit)
+                       evidence=found.evidence, items=found.screen, texts=texts, refit=refit, learners=below if refit else None)
     for name, table in (("gap_map", gaps), ("items", found.screen), ("evidence", found.evidence)):
         gap_page.write_csv(table, job.folder / f"{name}.csv")
     job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv", "items": "items.csv", "evidence": "evidence.csv"}
@@ -55,6 +59,12 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
         job.keep("matrix", gap_figures.cause_matrix(gaps, concepts, rules["fail"]))
     if gaps["label"].notna().any():
         job.keep("causes", gap_figures.cause_shares(gaps, concepts, rules["share_interval"]))
+    shown = gaps[gaps["state"] == "estimated"]
+    if allows["order"] and len(shown):
+        job.keep("learning_curves", gap_figures.learning_curves(data["interactions"], data["q_matrix"], concepts, k=rules["k"]))
+    largest = shown[shown["class_id"] != TOTAL].groupby("class_id")["n"].sum().nlargest(2).index
+    if len(largest) == 2:
+        job.keep("difference", gap_figures.cohort_difference(gaps, concepts, *largest, rules["interval"]))
     if found.screen["discrimination"].notna().any():
         job.keep("screen", item_figures.item_overview(found.screen))
 

@@ -117,8 +117,8 @@ function evidenceLines(i, kind) {
   });
 }
 
-function behind(i) {
+function behind(i, cell) {
   const list = (title, lines) => lines.length ? titled(title, make("ul", { class: "behind", children: lines })) : [];
   return [...list("Items", itemLines(i)), ...list("Answers chosen instead of the right one", evidenceLines(i, "distractor")),
-    ...list("Compared with", evidenceLines(i, "comparison"))];
+    ...list("Compared with", [...evidenceLines(i, "comparison"), ...differenceLines(i, cell)])];
 }

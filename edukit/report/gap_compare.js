@@ -2,7 +2,7 @@
 
 const compared = { a: 0, b: 1, by: "difference", down: true, all: false };
 
-const part = () => [compared.a, compared.b].map(c => ({ c, whole: cohorts[c].id === "all", term: cohorts[c].term }));
+const part = (...pair) => pair.map(c => ({ c, whole: cohorts[c].id === "all", term: cohorts[c].term }));
 
 // Variance of the difference of two means. Learners of different cohorts are taken as different people; where one cohort is the whole of
 // which the other is a part, they share learners: cov(part, whole) = n_part / n_whole * var(part).
@@ -13,13 +13,25 @@ function differenceError(a, b, [one, other]) {
   return Math.sqrt(Math.max(0, independent - 2 * Math.min(1, small.n / large.n) * small.se ** 2));
 }
 
-function comparison() {
-  const ends = part();
-  return concepts.map((_, i) => {
-    const a = cellOf(compared.a, i), b = cellOf(compared.b, i);
-    if (a.hidden || b.hidden) return { i, a, b };
-    const difference = a.mastery - b.mastery, reach = rules.zInterval * differenceError(a, b, ends);
-    return { i, a, b, difference, low: Math.max(-1, difference - reach), high: Math.min(1, difference + reach) };
+// One concept in two cohorts; without a difference where either is hidden.
+function difference(i, one, other) {
+  const a = cellOf(one, i), b = cellOf(other, i);
+  if (a.hidden || b.hidden) return { i, a, b };
+  const points = a.mastery - b.mastery, reach = rules.zInterval * differenceError(a, b, part(one, other));
+  return { i, a, b, difference: points, low: Math.max(-1, points - reach), high: Math.min(1, points + reach) };
+}
+
+const comparison = () => concepts.map((_, i) => difference(i, compared.a, compared.b));
+
+// The cohort that is shown minus every other that is shown too, with intervals: for the evidence of one concept.
+function differenceLines(i, cell) {
+  if (cell.hidden || cohorts[state.cohort].id === "all") return [];
+  const given = new Set(evidenceOf(i, "comparison").map(({ about }) => about));
+  const others = cohorts.map((_, c) => c).filter(c => c !== state.cohort && !given.has(cohorts[c].id));
+  return others.map(c => ({ c, ...difference(i, state.cohort, c) })).filter(row => row.difference !== undefined).map(row => {
+    const interval = `${percent(rules.interval)} % interval ${signed(row.low)} to ${signed(row.high)}`;
+    const text = `here ${signed(row.difference)} points (${interval})${apart(row) ? " ◆" : ""}`;
+    return make("li", { children: [make("strong", { text: cohortName(row.c) }), make("span", { text })] });
   });
 }
 

@@ -136,7 +136,8 @@ function pageCopy() {
   const copy = PRISTINE.cloneNode(true), policy = copy.querySelector("meta[http-equiv]");
   policy.setAttribute("content", policy.getAttribute("content").replace(/\s*connect-src 'self';/, ""));
   copy.querySelector("#refit")?.remove();
-  const text = JSON.stringify({ ...JSON.parse(copy.querySelector("#data").textContent), edits, refit: null });
+  const { learners, ...data } = JSON.parse(copy.querySelector("#data").textContent); // a copy may be passed on: it names no learner
+  const text = JSON.stringify({ ...data, edits, refit: null });
   copy.querySelector("#data").textContent = text.replace(/[<>&\u2028\u2029]/g, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return `<!doctype html>\n${copy.outerHTML}\n`;
 }

@@ -24,6 +24,14 @@ function badged({ letter, path, colour }, parent) {
   return badge;
 }
 
+// Attributes of a node, of which only those that differ are touched: each touch costs a style and a paint.
+function put(node, attributes) {
+  for (const name in attributes) {
+    const value = String(attributes[name]);
+    if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  }
+}
+
 class ConceptGraph extends Canvas {
   constructor(root, concepts, edges, onSelect) {
     super(root);
@@ -64,14 +72,17 @@ class ConceptGraph extends Canvas {
     const reach = axis => Math.max(...this.concepts.map(c => c[axis])), [columns, rows] = this.down ? ["y", "x"] : ["x", "y"];
     this.width = reach(columns) * this.step[0] + BOX.width;
     this.height = reach(rows) * this.step[1] + BOX.height;
-    this.boxes.forEach(({ group }, i) => group.setAttribute("transform", `translate(${this.at(i).join(" ")})`));
+    this.boxes.forEach(({ group }, i) => put(group, { transform: `translate(${this.at(i).join(" ")})` }));
+    const drawn = new Map((this.lines || []).map(one => [`${one.from}>${one.to}`, one.line]));
     this.lines = edges.map(([from, to, weight, , fresh]) => {
       this.prerequisites[to].push(from);
       this.dependants[from].push(to);
-      const line = svg("path", { d: this.curve(from, to), "stroke-width": fresh ? 2.5 : 1 + weight, "stroke-dasharray": fresh ? "7 4" : "none" });
+      const key = `${from}>${to}`, line = drawn.get(key) || svg("path", {}, this.arrows);
+      drawn.delete(key);
+      put(line, { d: this.curve(from, to), "stroke-width": fresh ? 2.5 : 1 + weight, "stroke-dasharray": fresh ? "7 4" : "none" });
       return { from, to, line, fresh };
     });
-    this.arrows.replaceChildren(...this.lines.map(({ line }) => line));
+    for (const gone of drawn.values()) gone.remove();
     this.captioned = null;
     this.highlight(null);
   }
@@ -109,30 +120,31 @@ class ConceptGraph extends Canvas {
     return { group, ring, shape, label, title };
   }
 
-  // looks: per concept {fill, text, stuck, hidden, words, badge: {letter, path, colour} or nothing}
+  // looks: per concept {fill, text, stuck, hidden, words, badge: {letter, path, colour} or nothing}; what has not changed is not touched
   paint(looks) {
     looks.forEach((look, i) => {
-      const { group, shape, label, title, badge } = this.boxes[i];
-      badge?.remove();
-      this.boxes[i].badge = look.badge ? badged(look.badge, group) : null;
-      shape.setAttribute("fill", look.fill);
-      shape.setAttribute("stroke", look.stuck ? "#1d2733" : "#98a3af");
-      shape.setAttribute("stroke-width", look.stuck ? 3 : 1);
-      shape.setAttribute("stroke-dasharray", look.hidden ? "4 3" : "none");
-      label.setAttribute("fill", look.text);
-      title.textContent = look.words;
-      group.setAttribute("aria-label", look.words);
+      const box = this.boxes[i], { group, shape, label, title } = box, before = box.look || {};
+      if (look.badge !== before.badge) {
+        box.badge?.remove();
+        box.badge = look.badge ? badged(look.badge, group) : null;
+      }
+      put(shape, { fill: look.fill, stroke: look.stuck ? "#1d2733" : "#98a3af", "stroke-width": look.stuck ? 3 : 1,
+        "stroke-dasharray": look.hidden ? "4 3" : "none" });
+      put(label, { fill: look.text });
+      if (look.words !== before.words) {
+        title.textContent = look.words;
+        group.setAttribute("aria-label", look.words);
+      }
+      box.look = look;
     });
   }
 
   highlight(i) {
     const near = i === null ? null : new Set([i, ...this.prerequisites[i], ...this.dependants[i]]);
-    this.boxes.forEach(({ ring }, k) => ring.setAttribute("stroke-width", k === i ? 5 : near && near.has(k) ? 2.5 : 0));
+    this.boxes.forEach(({ ring }, k) => put(ring, { "stroke-width": k === i ? 5 : near && near.has(k) ? 2.5 : 0 }));
     for (const { from, to, line, fresh } of this.lines) {
-      const on = i !== null && (from === i || to === i);
-      line.setAttribute("stroke", fresh ? "#8f3a74" : on ? "#1d2733" : "#b4bdc7");
-      line.setAttribute("opacity", on || fresh || !near ? 1 : 0.45);
-      line.setAttribute("marker-end", `url(#arrow${fresh ? "-new" : on ? "-on" : ""})`);
+      const on = i !== null && (from === i || to === i), stroke = fresh ? "#8f3a74" : on ? "#1d2733" : "#b4bdc7";
+      put(line, { stroke, opacity: on || fresh || !near ? 1 : 0.45, "marker-end": `url(#arrow${fresh ? "-new" : on ? "-on" : ""})` });
     }
   }
 

@@ -16,6 +16,7 @@ function paint() {
   }));
   for (const name in counts) $(`n-${name}`).textContent = counts[name];
   $("mark-value").textContent = `${percent(state.mark)} %`;
+  cohortTold();
   $("shown").textContent = `${cohortName(state.cohort)}, mark ${percent(state.mark)} %`;
   if (DATA.causes) {
     $("off-mark").hidden = state.mark === rules.fail;
@@ -127,7 +128,7 @@ function letGo(event) {
 let unfolded = []; // what was opened for print alone
 
 function beforePrint() {
-  unfolded = [...document.querySelectorAll("details:not([open]):not(#exports)")].filter(details => details.id !== "editing" || edits.length);
+  unfolded = [...document.querySelectorAll("details:not([open]):not(#exports):not(.whom *)")].filter(details => details.id !== "editing" || edits.length);
   for (const details of unfolded) details.open = true;
   if ($("compare")) compare();
   graph.fit();

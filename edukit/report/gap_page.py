@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from edukit.report.gap_page_data import limits, page_data
+from edukit.report.gap_page_data import TextKey, limits, page_data
 from edukit.report.graph_layout import layers
 from edukit.reproducibility import replacing
 from edukit.schema import DataError
@@ -28,7 +28,8 @@ _FORMULA = r"^('*[=+\-@\t\r])"  # a spreadsheet runs text that begins like this
 
 def gap_page(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataFrame, title: str, notes: Sequence[str],
              source: Mapping[str, object], rules: Mapping[str, float] = RULES, *, evidence: pd.DataFrame | None = None,
-             items: pd.DataFrame | None = None, texts: Mapping[tuple[str, str], str] | None = None, refit: str | None = None) -> str:
+             items: pd.DataFrame | None = None, texts: Mapping[TextKey, str] | None = None, refit: str | None = None,
+             learners: pd.DataFrame | None = None) -> str:
     """Turn a gap map into a page that shows where a cohort may be stuck, what that is associated with, and the evidence for each cell.
 
     Parameters
@@ -50,10 +51,13 @@ def gap_page(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataF
     items : table ``item_screen``
         Items with fewer than ``k`` learners are named without numbers.
     texts : mapping of (class_id, concept_id) to str
-        A short narrative of a cell; those of hidden cells are left out.
+        A short narrative of a cell, of a class where the concept is None, and of a concept where the class is None. Those of hidden cells,
+        and of classes and concepts of which no cell is shown, are left out.
     refit : str
         Path on the server that serves the page (``/refit``): the edited graph is sent there as a graph file, and the page then reloads, or
         moves to the ``location`` on that server which the answer, a JSON object, may name. Without it the page can send nothing anywhere.
+    learners : DataFrame of :func:`~edukit.report.learners_below.learners_below`
+        Whom to talk to, only for a page with ``refit``, which a data owner's own server shows; no copy or table saved from it names a learner.
 
     Returns
     -------
@@ -64,14 +68,16 @@ def gap_page(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataF
     ------
     DataError
         When a concept of ``gaps`` is not in ``concepts``, a cell comes twice, a hidden cell holds a number, a label is not known, evidence
-        rests on fewer than ``k`` learners, or ``refit`` is no path on the page's own server.
+        rests on fewer than ``k`` learners, ``refit`` is no path on the page's own server, or learners are named without ``refit``.
     """
     from jinja2 import Environment
 
     if refit is not None and (not refit.startswith("/") or refit.startswith(("//", "/\\"))):
         raise DataError(f"refit must be a path on the page's own server, such as /refit; found {refit!r}. Serve the page and the fit from one address.")
+    if learners is not None and refit is None:
+        raise DataError("a page that can be passed on names no learner; found learners and no refit. Leave them out, or serve the page.")
     rules = {name: rules[name] for name in RULES}
-    data = page_data(gaps, concepts, prerequisites, rules, evidence, items, texts)
+    data = page_data(gaps, concepts, prerequisites, rules, evidence, items, texts, learners)
     script = "\n".join(map(_part, SCRIPTS if refit is None else (*SCRIPTS[:-1], REFIT, SCRIPTS[-1])))
     page = _part("gap_page.html.jinja")
     return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(page).render(
@@ -82,9 +88,10 @@ def gap_page(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataF
 
 def write(path: Path, gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataFrame, title: str, notes: Sequence[str],
           source: Mapping[str, object], rules: Mapping[str, float] = RULES, *, evidence: pd.DataFrame | None = None,
-          items: pd.DataFrame | None = None, texts: Mapping[tuple[str, str], str] | None = None, refit: str | None = None) -> Path:
+          items: pd.DataFrame | None = None, texts: Mapping[TextKey, str] | None = None, refit: str | None = None,
+          learners: pd.DataFrame | None = None) -> Path:
     """Write :func:`gap_page` to ``path``, whole or not at all."""
-    page = gap_page(gaps, concepts, prerequisites, title, notes, source, rules, evidence=evidence, items=items, texts=texts, refit=refit)
+    page = gap_page(gaps, concepts, prerequisites, title, notes, source, rules, evidence=evidence, items=items, texts=texts, refit=refit, learners=learners)
     with replacing(Path(path)) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)

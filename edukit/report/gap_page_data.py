@@ -24,17 +24,19 @@ _HIDDEN = {"not enough data": 0, "suppressed": 1}  # how the page stores a cell 
 _ITEM = ("correct", "discrimination", "discrimination_low", "discrimination_high", "information", "dif_delta", "dif_low", "dif_high", "contradiction",
          "slip_guess")
 Cohort = tuple[str, str | None]  # class, and term where a class comes in several
+TextKey = tuple[str | None, str | None]  # class and concept a text is about; None: all of them
 
 
 def page_data(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataFrame, rules: Mapping[str, float],
-              evidence: pd.DataFrame | None, items: pd.DataFrame | None, texts: Mapping[tuple[str, str], str] | None) -> dict[str, Any]:
+              evidence: pd.DataFrame | None, items: pd.DataFrame | None, texts: Mapping[TextKey, str] | None,
+              learners: pd.DataFrame | None = None) -> dict[str, Any]:
     """Everything the page shows; arguments and errors as of :func:`edukit.report.gap_page.gap_page`.
 
     Returns
     -------
     dict
-        ``rules, concepts, claims, cohorts, causes``; a hidden cell is 0 or 1 and nothing else. What ``evidence``, ``items`` and ``texts`` say of
-        a hidden cell, or of a prerequisite or class whose own cell is hidden, is left out.
+        ``rules, concepts, claims, cohorts, causes``; a hidden cell is 0 or 1 and nothing else. What ``evidence``, ``items``, ``texts`` and
+        ``learners`` say of a hidden cell, or of a prerequisite or class whose own cell is hidden, is left out.
     """
     terms = _terms(gaps)
     _refuse(gaps, concepts, terms, rules, evidence)
@@ -58,18 +60,23 @@ def page_data(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.Data
             if cause[2] is not None and not isinstance(cells[cohort][cause[2]], list):
                 cause[2] = None  # naming it would speak of a hidden cell
     about = _evidence(evidence, cells, place, {cohort[0] for cohort in cohorts})
-    told: dict[Cohort, dict[int, str]] = {cohort: {} for cohort in cohorts}
-    for (name, concept), text in (texts or {}).items():
-        for cohort in cohorts:
-            if name == cohort[0] and concept in place and isinstance(cells[cohort][place[concept]], list):
-                told[cohort][place[concept]] = text
+    told = {cohort: {place[concept]: text for (name, concept), text in (texts or {}).items()
+                     if name == cohort[0] and concept in place and isinstance(cells[cohort][place[concept]], list)} for cohort in cohorts}
+    shown = {concept for concept, i in place.items() if any(isinstance(cells[cohort][i], list) for cohort in cohorts)}
+    known = _concepts(gaps, concepts, prerequisites, place, items, cells, rules["k"])
+    for concept in known:
+        if concept["id"] in shown and (text := (texts or {}).get((None, concept["id"]))):
+            concept["told"] = text
+    whole = {cohort: text for cohort in cohorts if (text := (texts or {}).get((cohort[0], None))) and any(isinstance(cell, list) for cell in cells[cohort])}
     return {
         "rules": {**rules, "causeInterval": CAUSE_INTERVAL, "zStuck": NormalDist().inv_cdf(rules["stuck_level"]), "zInterval": z},
-        "concepts": _concepts(gaps, concepts, prerequisites, place, items, cells, rules["k"]),
+        "concepts": known,
         "claims": _claims(prerequisites, place),
         "causes": any(causes.values()),
         "cohorts": [{"id": str(name), **({"term": term} if term else {}), "cells": cells[name, term], "causes": causes[name, term],
-                     "evidence": about[name, term], "texts": told[name, term]} for name, term in cohorts],
+                     "evidence": about[name, term], "texts": told[name, term], **({"told": whole[name, term]} if (name, term) in whole else {})}
+                    for name, term in cohorts],
+        **({} if learners is None else {"learners": _learners(learners, cells, place)}),
     }
 
 
@@ -78,8 +85,12 @@ def limits(data: Mapping[str, Any]) -> list[str]:
     said = []
     if not data["claims"]:
         said.append("Without a graph prior knowledge cannot be judged: nothing says which concept builds on which.")
-    if len({cohort["id"] for cohort in data["cohorts"]} - {TOTAL}) <= 1:
-        said.append("Without classes teaching cannot be judged, and there is nothing to compare with: all learners are one cohort.")
+    classes = [cohort for cohort in data["cohorts"] if cohort["id"] != TOTAL]
+    if len(names := {cohort["id"] for cohort in classes}) <= 1:
+        said.append(f"{'With one class' if names else 'Without classes'} teaching cannot be judged: there is no other class to compare with"
+                    f"{'' if names else ', all learners are one cohort'}.")
+    elif sum(any(isinstance(cell, list) for cell in cohort["cells"]) for cohort in classes) <= 1:
+        said.append("Teaching cannot be judged: at most one class has enough data to be shown, so there is no other to compare with.")
     single = sum(concept["items"] == 1 for concept in data["concepts"])
     if single:
         said.append(f"{single:,} of {len(data['concepts']):,} concepts have one item: there a hard concept and a flawed item look the same, "
@@ -154,6 +165,17 @@ def _evidence(evidence: pd.DataFrame | None, cells: Mapping[Cohort, list], place
         n = _number(row.get("n"))
         found[cohort].setdefault(place[concept], []).append(
             [kind, about, None if n is None else int(n), *(_number(row.get(name)) for name in ("value", "low", "high")), _text(row.get("note"))])
+    return found
+
+
+def _learners(learners: pd.DataFrame, cells: Mapping[Cohort, list], place: Mapping[str, int]) -> dict[str, dict[int, list]]:
+    """Per class and concept: learner, expected mastery and text, where the cell is shown in every term of the class."""
+    found: dict[str, dict[int, list]] = {}
+    for row in learners.to_dict("records"):
+        name, i = row["class_id"], place.get(row["concept_id"])
+        own = [cells[cohort] for cohort in cells if cohort[0] == name]
+        if i is not None and own and all(isinstance(cell[i], list) for cell in own):
+            found.setdefault(name, {}).setdefault(i, []).append([row["learner_id"], _number(row["mastery"]), row["text"]])
     return found
 
 

@@ -57,13 +57,36 @@ function hiddenCell(concept, why) {
 
 function shownCell(i, concept, cell) {
   const parts = estimate(concept, cell), told = cohorts[state.cohort].texts[i];
-  if (told) parts.push(make("p", { class: "told", text: told }));
+  if (told) parts.push(make("p", { class: "told", text: told }), ...writtenFor());
   if (concept.badge) {
     const text = concept.badge[0].toUpperCase() + concept.badge.slice(1);
     parts.push(make("p", { class: "badge", text: `${text}. With so few items, a hard concept and a flawed item look the same.` }));
   }
-  const who = `${cell.n} learners answered here; who they are is not in this file. Fewer than ${rules.k} would not be shown.`;
-  return [...parts, ...causes(i, cell), ...weakPrerequisites(i, cell), ...behind(i), ...titled("Learners to talk to", make("p", { class: "none", text: who }))];
+  return [...parts, ...causes(i, cell), ...weakPrerequisites(i, cell), ...behind(i, cell), ...titled("Learners to talk to", ...whom(i, cell))];
+}
+
+// A text was written for one mark: says so where another is chosen.
+const writtenFor = () => state.mark === rules.fail ? [] : [make("p", { class: "badge", text: `Written for the mark of ${percent(rules.fail)} %.` })];
+
+// Learners are named only where the page's own server gave them; no saved copy has them.
+function whom(i, cell) {
+  const few = `Fewer than ${rules.k} would not be shown.`, counted = `${cell.n} learners answered here`;
+  if (!DATA.learners) return [make("p", { class: "none", text: `${counted}; who they are is not in this file. ${few}` })];
+  const { id } = cohorts[state.cohort], named = DATA.learners[id]?.[i] || [];
+  const none = id === "all" ? "choose a class to see whom."
+    : "none is named, as the class is not stuck here or nobody is expected below the mark.";
+  if (!named.length) return [make("p", { class: "none", text: `${counted}; ${none} ${few}` })];
+  const told = `${counted}. Furthest below the mark of ${percent(rules.fail)} %, by what the model expects of each; this supports a talk and ` +
+    "appraises nobody. Named on this page only: what is saved or printed from it holds no learner.";
+  return [make("p", { class: "none", text: told }), make("div", { class: "whom", children: named.map(([learner, mastery, text]) => make("details", { children: [
+    make("summary", { text: `${learner}: ${percent(mastery)} %` }), make("p", { class: "told", text })] })) })];
+}
+
+// The cohort in words, above the graph.
+function cohortTold() {
+  const text = cohorts[state.cohort].told, place = $("cohort-told");
+  place.hidden = !text;
+  if (text) place.replaceChildren(make("p", { text }), ...writtenFor());
 }
 
 function evidence() {
@@ -87,5 +110,6 @@ function evidence() {
     make("h3", { text: "Builds on" }), neighbours(graph.prerequisites[i], told), make("p", { class: "change", children: [change] }),
     make("h3", { text: "Needed for" }), neighbours(graph.dependants[i], told));
   if (cohorts.length > 1) panel.append(make("h3", { text: "By class" }), byClass(i));
+  if (concept.told) panel.append(make("h3", { text: "This concept in all classes" }), make("p", { class: "told", text: concept.told }), ...writtenFor());
   if (inside) panel.focus({ preventScroll: true }); // what was chosen here is gone: the keyboard stays in the panel
 }

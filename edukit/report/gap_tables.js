@@ -39,15 +39,18 @@ function matrixLook(c, i) {
   return { kind: (stuck ? " stuck" : "") + label, text, stuck, fill: look.fill, ink: look.text, words: words(i, cell, c) };
 }
 
-// Give a button of the matrix the look of its cell as it is now.
+// Give a button of the matrix the look of its cell as it is now; what has not changed is not touched, so that nothing is laid out for it.
 function dress(box, c, i) {
-  const { kind, text, fill, ink: textInk, words: label } = matrixLook(c, i);
-  box.className = "cell" + kind;
-  box.textContent = text;
-  box.title = label;
-  box.setAttribute("aria-label", label);
-  box.style.backgroundColor = fill || "";
-  box.style.color = textInk || "";
+  const look = matrixLook(c, i), { kind, text, fill, ink: textInk, words: label } = look, before = box.dressed || {};
+  if (kind !== before.kind) box.className = "cell" + kind;
+  if (text !== before.text) box.textContent = text;
+  if (label !== before.words) {
+    box.title = label;
+    box.setAttribute("aria-label", label);
+  }
+  if (fill !== before.fill) box.style.backgroundColor = fill || "";
+  if (textInk !== before.ink) box.style.color = textInk || "";
+  box.dressed = look;
 }
 
 function matrixCell(c, i) {
@@ -62,19 +65,26 @@ function matrixCell(c, i) {
 }
 
 let matrixRows = ""; // the concepts of the rows that stand there
+const rowOf = new Map(); // each row that was made, for the next order
+
+function matrixRow(i) {
+  if (!rowOf.has(i)) rowOf.set(i, make("tr", { children: [naming(i), ...cohorts.map((_, c) => matrixCell(c, i))] }));
+  else rowOf.get(i).querySelectorAll(".cell").forEach((box, c) => dress(box, c, i));
+  rowOf.get(i).querySelector("th button").classList.toggle("chosen", i === state.concept);
+  return rowOf.get(i);
+}
 
 function matrix(shown) {
-  if (matrixRows === shown.join()) { // the same rows: change their looks, and what has the focus keeps it
-    const boxes = $("matrix").querySelectorAll(".cell");
-    shown.forEach((i, row) => cohorts.forEach((_, c) => dress(boxes[row * cohorts.length + c], c, i)));
-    return;
-  }
+  const rows = shown.map(matrixRow);
+  if (matrixRows === shown.join()) return; // the same rows have changed their looks, and what has the focus keeps it
   matrixRows = shown.join();
-  const names = cohorts.map((_, c) => cohortName(c));
-  const heads = names.map(text => make("th", { scope: "col", title: text, children: [make("span", { text })] }));
-  const head = make("tr", { children: [make("th", { text: "Concept" }), ...heads] });
-  const rows = shown.map(i => make("tr", { children: [naming(i), ...cohorts.map((_, c) => matrixCell(c, i))] }));
-  $("matrix").replaceChildren(make("thead", { children: [head] }), make("tbody", { children: rows }));
+  if (!$("matrix").tHead) {
+    const names = cohorts.map((_, c) => cohortName(c));
+    const heads = names.map(text => make("th", { scope: "col", title: text, children: [make("span", { text })] }));
+    const head = make("tr", { children: [make("th", { text: "Concept" }), ...heads] });
+    $("matrix").replaceChildren(make("thead", { children: [head] }), make("tbody"));
+  }
+  $("matrix").tBodies[0].replaceChildren(...rows);
 }
 
 const COLUMNS = [

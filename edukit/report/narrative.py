@@ -13,6 +13,7 @@ from statistics import NormalDist
 import pandas as pd
 
 from edukit.governance.privacy import TOTAL
+from edukit.report.gap_page_data import TextKey
 from edukit.report.narrative_cells import ESTIMATED, LABELS, LIMITS, LITTLE, CellNarrator
 from edukit.report.narrative_draft import NAMED, Draft, Narrative, listed, percent, place, probability
 from edukit.schema import DataError
@@ -124,10 +125,16 @@ class Narrator(CellNarrator):
                   f"{draft.some('stuck concepts behind it', times)} of them: a few items on it would settle whether to begin there")
 
 
+    def told(self) -> dict[TextKey, str]:
+        """Every text of the map as the page takes them: cells, classes as (class_id, None) and concepts as (None, concept_id)."""
+        return {**{key: words.text for key, words in self.cells_told().items()}, **{(name, None): self.cohort(name).text for name in self.by_class},
+                **{(None, concept): self.concept(concept).text for concept in self.by_concept}}
+
+
 def texts(gaps: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataFrame, evidence: pd.DataFrame | None = None,
-          items: pd.DataFrame | None = None, rules: Mapping[str, float] = LIMITS) -> dict[tuple[str, str], str]:
-    """(class_id, concept_id) -> the text of that cell; parameters as of :class:`Narrator`, which also gives the figures."""
-    return {key: told.text for key, told in Narrator(gaps, concepts, prerequisites, evidence, items, rules).cells_told().items()}
+          items: pd.DataFrame | None = None, rules: Mapping[str, float] = LIMITS) -> dict[TextKey, str]:
+    """The text of every cell, class and concept as :meth:`Narrator.told`; parameters as of :class:`Narrator`, which also gives the figures."""
+    return Narrator(gaps, concepts, prerequisites, evidence, items, rules).told()
 
 
 def learner_text(mastery: pd.DataFrame, concepts: pd.DataFrame, prerequisites: pd.DataFrame, rules: Mapping[str, float] = LIMITS) -> Narrative:
