@@ -147,7 +147,8 @@ class AlertLog:
         The last decision up to that week counts. A snooze ends by itself.
         """
         said = self.events()
-        said = said[said["kind"].isin(["snoozed", "dismissed", "reopened"]) & (said["week"] <= week)].drop_duplicates(UNIT, keep="last")
+        said = said[said["kind"].isin(["snoozed", "dismissed", "reopened"]) & (said["week"] <= week)]
+        said = said.sort_values("week", kind="stable").drop_duplicates(UNIT, keep="last")
         over = (said["kind"] == "reopened") | ((said["kind"] == "snoozed") & (said["until_week"].fillna(0) <= week))
         said = said.assign(state=said["kind"].mask(over, "open").astype("str"), state_reason=said["reason"].mask(over))
         return said.set_index(UNIT)[["state", "state_reason"]]
@@ -163,7 +164,9 @@ class AlertLog:
             removed = base.total_changes - before
             base.execute([line for line in _TABLE.splitlines() if "never_removed" in line][0])
         with self._open() as base:
-            base.execute("pragma wal_checkpoint(truncate)")
+            if base.execute("pragma wal_checkpoint(truncate)").fetchone()[0]:
+                raise DataError(f"{self.path} must be in use by nobody else while learners are removed from it; found a reader. "
+                                "Close it and remove them again.")
         return removed
 
 

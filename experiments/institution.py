@@ -30,9 +30,9 @@ def run(cfg: DictConfig) -> RunReport:
         source = {"data": job.data.label, "fingerprint": job.data.fingerprint, "seed": str(job.seed),
                   "command": f"edukit run institution data={job.data.name}"}
         institution.write(job.folder / PAGE, f"The institution's view: {job.data.label}", parts, notes, source)
-        job.tracked.append(PAGE)
+        job.figures["page"] = PAGE
         if cfg.pdf and institution.pdf(job.folder / PAGE, job.folder / PRINTED):
-            job.tracked.append(PRINTED)
+            job.figures["pdf"] = PRINTED
         elif cfg.pdf:
             recipe.say("pdf          no Chromium on this machine: open the page and print it")
         for part in parts:
@@ -42,7 +42,6 @@ def run(cfg: DictConfig) -> RunReport:
                 told = table["state"].value_counts().to_dict()
                 job.metrics += [record("rows", int(n), channel=part.title, group=str(state)) for state, n in told.items()]
                 recipe.say(f"{part.title:<44}{'; '.join(f'{n} {state}' for state, n in told.items())}")
-    recipe.say(f"{'page':<12}{job.report.folder / PAGE}")
     return job.report
 
 

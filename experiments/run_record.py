@@ -52,8 +52,8 @@ def write(job: Any, place: Path, loader: Any, environment: dict[str, Any]) -> li
     purpose = (bundled("conf") / f"{cfg.experiment}.yaml").read_text(encoding="utf-8").split("\n")[0].removeprefix("# ")
     version = None if getattr(loader, "invented", False) else pseudonymiser().key_version
     content = data_sheet.sheet(experiment=str(cfg.experiment), purpose=purpose, data=about, columns=columns, key_version=version,
-                               consent=sections.get("Consent and licence", ""), folder=place,
-                               tracking=str(cfg.paths.tracking) if cfg.paths.tracking else None, audit_mark=enter(cfg, data, place, "finished"))
+                               consent=sections.get("Consent and licence", ""), folder=Path(place.parent.name) / place.name,
+                               tracking="the tracked runs of this machine" if cfg.paths.tracking else None, audit_mark=enter(cfg, data, place, "written"))
     written = data_sheet.write(job.folder, content)
     model = next((m["model"] for m in job.metrics if m["model"]), None)
     if model and any(job.folder.glob("model.*")):

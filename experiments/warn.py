@@ -125,8 +125,8 @@ def scored(found: Week, y: pd.Series, cfg: DictConfig, split: str, model: str) -
     """Metrics of one week: of everybody in the population, the AUC of those of whom something was seen, and how many are left."""
     known = y.reindex(found.risk.index).dropna()
     where = {"split": split, "model": model, "channel": f"week {found.week}"}
-    records = judging.scores(known, found.risk[known.index], cfg.capacity, seed=cfg.seed, draws=cfg.draws, **where)
-    told = found.predicted["risk"].reindex(known.index).dropna()
+    called = found.predicted["risk"].reindex(known.index)
+    records, told = judging.scores(known, found.risk[known.index], cfg.capacity, called, seed=cfg.seed, draws=cfg.draws, **where), called.dropna()
     if 0 < len(told) < len(known):
         records += [r for r in judging.scores(known[told.index], told, cfg.capacity, seed=cfg.seed, draws=cfg.draws, **where, group="something seen")
                     if r["name"] in ("auc", "ece")]
@@ -150,13 +150,18 @@ def lasting(weeks: list[Week], y: pd.Series, ends: pd.Series, tables: dict[str, 
 def write(job: recipe.Run, found: Week, weeks: list[Week], past: pd.DataFrame, y: pd.Series) -> None:
     """The table of risks with its reasons, as parquet and csv, the alerts, the audit by group, the figures, and the model."""
     cfg = job.cfg
-    risks, _ = weekly_alerts.of_run(job, weeks, past, y)
+    if cfg.split == "presentation":
+        risks, _ = weekly_alerts.of_run(job, weeks, past, y)
+        job.figures["alerts"] = "alerts.html"
+    else:
+        risks = capacity.risk_table(found.predicted, found.cutoff, cfg.capacity)
+        recipe.say(f"alerts       none: with split={cfg.split} every learner is judged by another model; split=presentation tells whom to call")
     table = validate(risks, "risks")
     with replacing(job.folder / "risks.parquet") as beside:
         table.to_parquet(beside, index=False)
     gap_page.write_csv(table, job.folder / "risks.csv")
     found.model.save(job.folder / "model.json")
-    job.figures |= {"risks": "risks.csv", "alerts": "alerts.html"}
+    job.figures["risks"] = "risks.csv"
     job.tracked.append("model.json")
     known = y.reindex(found.risk.index).dropna()
     fairness_audit.of_run(job, known.to_numpy(), found.risk[known.index].to_numpy(), known.index.get_level_values("learner_id"), model=found.model.kind,

@@ -176,7 +176,7 @@ def alerts_of(log: AlertLog, week: int, capacity: int | None = None) -> pd.DataF
     """Table ``alerts`` of a week, read from the log alone: open alerts by rank, then what was set aside."""
     events, states = log.events(), log.states(week)
     alerted = events[events["kind"] == "alerted"]
-    latest = in_order(alerted[alerted["week"] <= week].drop_duplicates(UNIT, keep="last")).set_index(UNIT)
+    latest = in_order(alerted[alerted["week"] <= week].sort_values("week", kind="stable").drop_duplicates(UNIT, keep="last")).set_index(UNIT)
     latest = latest.drop(columns=["reason", "kind"]).join(states)
     latest["state"] = latest["state"].fillna("open")
     open_ = latest[(latest["week"] == week) & (latest["state"] == "open")].head(capacity)

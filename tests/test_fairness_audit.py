@@ -39,7 +39,7 @@ def test_a_run_leaves_its_card_its_sheet_and_its_line(traced):
     assert "learners.learner_id" in sheet["personal_columns"]["pseudonyms"] and sheet["pseudonym_key_version"].startswith("none")
     outputs = traced.folder.parent.parent
     (line,) = audit_trail.read(outputs)
-    assert line["mark"] == sheet["audit_mark"] and line["run"] == f"trace/{traced.folder.name}" and line["state"] == "finished"
+    assert line["mark"] == sheet["audit_mark"] and line["run"] == f"trace/{traced.folder.name}" and line["state"] == "written"
     assert audit_trail.faults(outputs) == []
 
 

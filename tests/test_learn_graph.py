@@ -174,8 +174,8 @@ def test_responses_give_edges_with_evidence_by_channel_intervals_and_stability(f
 def test_logs_without_a_graph_give_no_edge(outputs, monkeypatch, capsys):
     real = recipe.load
 
-    def shuffled(loader, say):
-        data = real(loader, say)
+    def shuffled(loader, say, **purpose):
+        data = real(loader, say, **purpose)
         log = data.tables["interactions"]
         data.tables["interactions"] = log.assign(correct=np.random.default_rng(0).permutation(log["correct"]))
         return data

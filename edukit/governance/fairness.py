@@ -89,8 +89,10 @@ def audit(y: Array, p: Array, groups: pd.DataFrame | pd.Series, strata: Array | 
                     before.append((member, among, row))
             row |= {"attribute": str(attribute), "group": label}
             own.append(row)
-        rows += [row | {"learners": None, "n": None} if untold else row
-                 for row, untold in zip(own, hidden([row["learners"] for row in own], k), strict=True)]
+        for row, untold in zip(own, hidden([row["learners"] for row in own], k), strict=True):
+            if untold:  # in place: the row is among the tests, whose p-values are adjusted later
+                row |= {"learners": None, "n": None}
+        rows += own
     return _adjusted(rows, tests)
 
 
@@ -105,7 +107,8 @@ def grouped(values: pd.Series, units: Array, k: int = K) -> Iterator[tuple[str, 
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > VALUES:
         bands = pd.qcut(values.astype(float), 4, duplicates="drop")
         ends = [band.right for band in bands.cat.categories[:-1]]  # the least and the largest value are somebody's
-        values = bands.cat.rename_categories([f"up to {ends[0]:g}", *(f"over {low:g} to {high:g}" for low, high in pairwise(ends)), f"over {ends[-1]:g}"])
+        names = [f"up to {ends[0]:g}", *(f"over {low:g} to {high:g}" for low, high in pairwise(ends)), f"over {ends[-1]:g}"] if ends else ["all values"]
+        values = bands.cat.rename_categories(names)
     labels = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else values[stated].unique()
     named = {label: _text(label) for label in labels}
     text = values.astype(object).map(named).to_numpy(object)
@@ -146,9 +149,9 @@ def _row(y: Array, p: Array, member: Array, units: Array, strata: Array | None, 
         return row | {"reason": f"fewer than {k} learners" if inside else "no learner"}
     if outside < k:
         return row | {"reason": f"fewer than {k} other learners to compare with" if outside else "no other learner to compare with"}
-    for side, whose in ((member, "its learners"), (~member, "the others")):
+    for side in (member, ~member):
         if right[side].all() or not right[side].any():
-            return row | {"state": ONE, "reason": f"{whose} all have one outcome: a curve needs both"}
+            return row | {"state": ONE, "reason": "the group or the rest has one outcome only: a curve needs both"}
     found = slicing(y, p, member, units, strata, gap=gap, permutations=permutations, draws=draws, seed=seed)
     if not np.isfinite(found.value):
         return row | {"reason": "no stratum holds both outcomes in the group and in the rest"}

@@ -116,7 +116,7 @@ def _members(group: pd.Series, units: Array | None, k: int) -> list[Array]:
 def _rate_gaps(right: Array, alarm: Array, members: list[Array], kinds: tuple[bool, ...] = (True, False)) -> list[float]:
     """Size of every gap in the share of alarms, group less rest, among the 1s (True) and the 0s (False)."""
     return [abs(float(alarm[(right == kind) & m].mean() - alarm[(right == kind) & ~m].mean())) for m in members for kind in kinds
-            if ((right == kind) & m).any() and ((right == kind) & ~m).any()]
+            if min(((right == kind) & m).sum(), ((right == kind) & ~m).sum()) >= K]
 
 
 def _told(way: str, test: pd.DataFrame, p: Array, alarm: Array, k: int, reads: bool = False) -> dict:

@@ -57,7 +57,8 @@ def by_kind(interventions: pd.DataFrame, past: pd.DataFrame, outcome: pd.Series,
     """For every kind of intervention in a log, what each learner may expect of it, or why nothing can be said.
 
     Compared are those helped within ``days`` of the cutoff and those not helped by then (some of whom were later: the benefit is of help now
-    against no help now). Who had been helped that way before the cutoff is left out.
+    against no help now). Who had been helped that way before the cutoff is left out. Who left within those days, before help could reach them, counts as
+    not helped: that favours help, the more so the longer ``days`` are.
 
     Parameters
     ----------
@@ -162,15 +163,16 @@ class ExpectedBenefit:
                             f"found {counts['with help']} and {counts['without']}. Wait for more, or take a longer stretch of days.")
         self.columns_ = [name for name in rows if rows[name].notna().any() and rows[name].nunique() > 1]
         x = rows[self.columns_]
-        e, without, with_ = self._nuisances(x, t, y)
+        whose = pd.factorize(rows.index.get_level_values("learner_id" if "learner_id" in rows.index.names else 0))[0]
+        e, without, with_ = self._nuisances(x, t, y, whose)
         inside = self._overlap(e, t)
         e, bad = np.clip(e, self.lowest, 1 - self.lowest), y
         score = without - with_ + (1 - t) * (bad - without) / (1 - e) - t * (bad - with_) / e
-        self._average(score, e, t, bad, without, inside)
+        self._average(score, e, t, bad, without, inside, whose)
         import statsmodels.api as sm
 
         design = self._design(x, without)[inside]
-        fitted = sm.OLS(score[inside], design).fit(cov_type="HC1")
+        fitted = sm.OLS(score[inside], design).fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(whose[inside])[0]})
         self._coefficients, self._covariance = fitted.params, fitted.cov_params()
         return self
 
@@ -188,13 +190,13 @@ class ExpectedBenefit:
         return pd.DataFrame({"benefit": benefit, "low": benefit - half, "high": benefit + half, "helped": e, "state": np.where(inside, *STATES),
                              "reason": np.where(inside, "", side)}, index=features.index)
 
-    def _nuisances(self, x: pd.DataFrame, t: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Chance of help, and risk without and with it, of each row by models that have not seen it."""
-        from sklearn.model_selection import StratifiedKFold
+    def _nuisances(self, x: pd.DataFrame, t: Array, y: Array, whose: Array) -> tuple[Array, Array, Array]:
+        """Chance of help, and risk without and with it, of each row by models that have not seen its learner."""
+        from sklearn.model_selection import StratifiedGroupKFold
 
         e, without, with_ = (np.empty(len(t)) for _ in range(3))
         self._helping, self._plain = [], []
-        for train, test in StratifiedKFold(self.folds, shuffle=True, random_state=self.seed).split(x, 2 * t + y):
+        for train, test in StratifiedGroupKFold(self.folds, shuffle=True, random_state=self.seed).split(x, 2 * t + y, whose):
             here, known, asked = t[train] == 1, x.iloc[train], x.iloc[test]
             self._helping.append(self._model().fit(known, t[train]))
             self._plain.append(self._model().fit(known[~here], y[train][~here]))
@@ -225,24 +227,30 @@ class ExpectedBenefit:
                             "helped hardly ever went without, or the other way round. Draw lots among equals next time.")
         return inside
 
-    def _average(self, score: Array, e: Array, t: Array, y: Array, without: Array, inside: Array) -> None:
-        """Means with their intervals: over the overlap, over those helped, and the plain difference beside."""
+    def _average(self, score: Array, e: Array, t: Array, y: Array, without: Array, inside: Array, whose: Array) -> None:
+        """Means with their intervals over learners: over the overlap, over those helped, and the plain difference beside."""
         kept = score[inside]
         treated, odds = t[inside].sum(), e[inside] / (1 - e[inside])
         rest = y[inside] - without[inside]
         own = ((1 - t[inside]) * odds - t[inside]) * rest / t[inside].mean()
         plain = y[t == 0].mean() - y[t == 1].mean()
-        spread = np.sqrt(y[t == 0].var() / (t == 0).sum() + y[t == 1].var() / (t == 1).sum())
+        away = np.where(t == 1, -(y - y[t == 1].mean()) / t.mean(), (y - y[t == 0].mean()) / (1 - t.mean()))
         own_mean = own.mean()
-        error = np.std(own - t[inside] * own_mean / t[inside].mean(), ddof=1) / np.sqrt(len(own))
-        rows = (("benefit", kept.mean(), np.std(kept, ddof=1) / np.sqrt(len(kept)), len(kept), None), ("benefit", own_mean, error, int(treated), "helped"),
-                ("naive", plain, spread, len(t), None))
+        of_helped, of_all = own - t[inside] * own_mean / t[inside].mean(), kept - kept.mean()
+        rows = (("benefit", kept.mean(), _error(of_all, whose[inside]), len(kept), None),
+                ("benefit", own_mean, _error(of_helped, whose[inside]), int(treated), "helped"), ("naive", plain, _error(away, whose), len(t), None))
         self.average_ = [record(name, float(v), n, float(v - Z * se), float(v + Z * se), group=group) for name, v, se, n, group in rows]
 
     def _design(self, x: pd.DataFrame, risk: Array) -> Array:
         """(N, P) what the benefit depends on."""
         beyond = [x[name].fillna(x[name].median()).fillna(0.0).to_numpy(float) for name in self.modifiers]
         return np.column_stack([np.ones(len(x)), risk, risk * (1 - risk), *beyond])
+
+
+def _error(away: Array, whose: Array) -> float:
+    """Standard error of a mean whose rows are ``away`` from it; rows of one learner belong together."""
+    sums = np.bincount(pd.factorize(whose)[0], away)
+    return float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)) / len(away))
 
 
 def _chance(model: Any, x: pd.DataFrame) -> Array:

@@ -170,7 +170,7 @@ def background(taken: Taken) -> Block:
     if season.nunique() > 1:
         found = pd.concat([found, _flags("starts", season, known.index)], axis=1)
     for attribute in taken.snapshot.attributes:
-        people = taken.tables["learners"].dropna(subset=[attribute])
+        people = taken.tables["learners"].dropna(subset=[attribute]).drop_duplicates("learner_id")
         of = people.set_index("learner_id")[attribute].astype("str")
         found = pd.concat([found, _flags(attribute, known.index.get_level_values("learner_id").map(of), known.index)], axis=1)
     return found, dict.fromkeys([str(name) for name in found], taken.latest.get("enrolments", np.nan))

@@ -13,6 +13,7 @@ from edukit.risk.capacity import in_turn
 
 Array = np.ndarray
 SHARE = 0.2  # of all learners, at which precision and recall are told beside the capacity
+NOT_STATED = "not stated"  # a group of its own: left out, it could be found by subtraction
 
 
 def average_precision(y: Array, p: Array, weight: Array) -> float:
@@ -35,23 +36,24 @@ def reached(share: float, what: str) -> Callable[[Array, Array, Array], float]:
     return score
 
 
-def scores(y: pd.Series, risk: pd.Series, capacity: int, *, seed: int = 0, draws: int = 200, **where: str) -> list[dict]:
+def scores(y: pd.Series, risk: pd.Series, capacity: int, called: pd.Series | None = None, *, seed: int = 0, draws: int = 200, **where: str) -> list[dict]:
     """AUC, AP, Brier, ECE, and precision and recall at the capacity and at a fifth of all learners, with intervals over learners drawn again.
 
     Parameters
     ----------
     y, risk : (N,) outcomes in {0, 1} and risks, by unit (same index).
+    called : (N,) what learners are called by, for precision and recall: a learner without a value comes last. Default: the risk.
     where : ``split``, ``model``, ``group`` and ``channel`` of the records.
     """
-    turn = in_turn(risk)
-    truth, p = y.to_numpy(float)[turn], risk.to_numpy(float)[turn]
-    units, share = pd.factorize(risk.index.get_level_values("learner_id")[turn])[0], min(capacity / max(len(p), 1), 1.0)
-    functions = {"auc": auc, "ap": average_precision, "brier": brier, "ece": ece}
-    functions |= {f"{what}_at_{name}": reached(part, what) for name, part in (("capacity", share), ("20_percent", SHARE)) for what in ("precision", "recall")}
-    found, every = [], np.ones(len(p))
-    for name, function in functions.items():
-        low, high = bootstrap(truth, p, units, function, seed=seed, draws=draws) if draws else (None, None)
-        found.append(record(name, function(truth, p, every), len(p), low, high, **where))
+    share = min(capacity / max(len(risk), 1), 1.0)
+    at = {f"{what}_at_{name}": reached(part, what) for name, part in (("capacity", share), ("20_percent", SHARE)) for what in ("precision", "recall")}
+    found = []
+    for of, functions in ((risk, {"auc": auc, "ap": average_precision, "brier": brier, "ece": ece}), (risk if called is None else called.fillna(-1.0), at)):
+        turn = in_turn(of)
+        truth, p, units = y.to_numpy(float)[turn], of.to_numpy(float)[turn], pd.factorize(of.index.get_level_values("learner_id")[turn])[0]
+        for name, function in functions.items():
+            low, high = bootstrap(truth, p, units, function, seed=seed, draws=draws) if draws else (None, None)
+            found.append(record(name, function(truth, p, np.ones(len(p))), len(p), low, high, **where))
     return found
 
 
@@ -69,9 +71,12 @@ def lead_times(alerts: Mapping[float, pd.Index], y: pd.Series, end_day: pd.Serie
             first.setdefault(unit, day)
     adverse = y.index[y == 1]
     lead = (end_day.reindex(adverse) - pd.Series(first, dtype="float64").reindex(adverse)).to_numpy(float) if first else np.full(len(adverse), np.nan)
-    warned = lead[np.isfinite(lead)]
+    known = np.isfinite(lead)
+    warned, whose = lead[known], pd.factorize(adverse.get_level_values("learner_id")[known])[0]
+    of_learner = [warned[whose == n] for n in range(whose.max() + 1)] if len(warned) else []
     rng = np.random.default_rng(seed)
-    low, high = interval(np.array([np.median(rng.choice(warned, len(warned))) for _ in range(draws)])) if len(warned) and draws else (None, None)
+    low, high = interval(np.array([np.median(np.concatenate([of_learner[n] for n in rng.integers(0, len(of_learner), len(of_learner))]))
+                                   for _ in range(draws)])) if len(warned) and draws else (None, None)
     return [record("lead_days", float(np.median(warned)) if len(warned) else None, len(warned), low, high, **where),
             record("warned", len(warned) / len(adverse) if len(adverse) else None, len(adverse), **where)]
 
@@ -99,7 +104,8 @@ def false_alarms(alerted: pd.Index, y: pd.Series, learners: pd.DataFrame | None,
         return found
     rows = wrong.to_frame(index=False)[["learner_id"]].merge(learners, on="learner_id", how="left").drop_duplicates("learner_id")
     for attribute in attributes:
-        if len(rows) < K or rows[attribute].isna().all():
+        rows[attribute] = rows[attribute].astype(object).where(rows[attribute].notna(), NOT_STATED).astype("str")
+        if len(rows) < K or (rows[attribute] == NOT_STATED).all():
             found.append(record("false_alarms", None, **{**where, "group": f"{attribute} (not enough data)"}))
             continue
         cells = aggregate(rows, [attribute]).cells

@@ -47,7 +47,13 @@ def test_the_size_of_a_small_group_cannot_be_told_by_subtraction():
     _, y, p = fair()
     table = audit(y, p, pd.Series(["a"] * 700 + ["b"] * 495 + ["c"] * 5), permutations=99, draws=20).set_index("group")
     assert table["learners"].isna().to_dict() == {"a": False, "b": True, "c": True} and table["n"].isna().equals(table["learners"].isna())
-    assert np.isfinite(table.loc["b", "abroca"])
+    assert np.isfinite(table.loc["b", ["abroca", "p_adjusted"]].astype(float)).all()  # its size is hidden, not what is found
+
+
+def test_a_number_that_most_share_is_no_reason_to_stop():
+    _, y, p = fair()
+    table = audit(y, p, pd.Series([0.0] * (N - 100) + [float(n) for n in range(1, 101)]), permutations=99, draws=20)
+    assert table["group"].tolist() == ["all values"] and table["reason"].tolist() == ["no other learner to compare with"]
 
 
 def test_one_group_alone_and_a_single_learner_of_many_rows_have_nothing_to_compare_with():
