@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +61,7 @@ def _unit(log: AlertLog, learner: str, module: str | None, presentation: str | N
         places = ", ".join(f"{row.module_id} {row.presentation}" for row in mine.head(5).itertuples())
         raise DataError(f"the learner must be one with one alert in {log.path}; found {len(mine)} of {learner!r}"
                         + (f" ({places}). Give --module and --presentation." if len(mine) else ". `edukit alerts show` lists them."))
-    return mine.iloc[0][UNIT].to_dict()
+    return {name: str(mine.iloc[0][name]) for name in UNIT}
 
 
 def _decide(path: Path, kind: str, learner: str, module: str | None, presentation: str | None, week: int | None, day: float | None, who: str,
@@ -80,7 +81,7 @@ def show(
     table: Annotated[Path | None, typer.Option(metavar="FILE", help="write the table (csv)")] = None,
 ) -> None:
     """Who needs attention, why, what changed and what was tried, as the log has it."""
-    from edukit.experiments import weekly_alerts
+    weekly_alerts = importlib.import_module("edukit.experiments.weekly_alerts")
     from edukit.report.alerts import write_csv
     from edukit.schema import DataError
 

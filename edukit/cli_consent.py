@@ -67,7 +67,8 @@ def _reports() -> Iterator[tuple[str, dict[str, Any]]]:
     from edukit.evaluation import tracking
 
     root = tracking.default_root()
-    places = {f"run {row.run_id[:8]} ({row.experiment})": row.files for row in tracking.runs(root).itertuples()} if (root / tracking.DATABASE).is_file() else {}
+    places: dict[str, Path] = {f"run {row['run_id'][:8]} ({row['experiment']})": row["files"] for row in tracking.runs(root).to_dict("records")} \
+        if (root / tracking.DATABASE).is_file() else {}
     places |= {str(report.parent): report.parent for report in sorted(_outputs().glob("*/*/run_report.json"))}
     for name, place in places.items():
         if (place / "run_report.json").is_file():

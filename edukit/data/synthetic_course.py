@@ -103,9 +103,6 @@ class SyntheticCourse:
             "submissions": course_records.submissions(cohort, story, self.mark_bias, self.reform_effect, streams[3]),
             "attendance": course_records.attendance(cohort, story, streams[4]), "interventions": course_records.interventions(cohort, story),
             "surveys": course_records.surveys(cohort, story, streams[5])}
-        from edukit.schema import TABLES  # TEMPORARY until the schema declares runs.start and interventions.module_id, .presentation
-
-        tables = {n: t[[c for c in t if TABLES[n].open or c in TABLES[n].names]] for n, t in tables.items()}
         return validate_all(tables), self._truth(cohort, story)
 
     def truth(self) -> CourseTruth:

@@ -15,7 +15,7 @@ NO_GROUP = ("learner_id", "published_part")  # columns of the table learners tha
 
 def attributes(learners: pd.DataFrame | None) -> list[str]:
     """Columns of the table ``learners`` that tell groups apart."""
-    return [] if learners is None else [c for c in learners if c not in NO_GROUP]
+    return [] if learners is None else [str(c) for c in learners if c not in NO_GROUP]
 
 
 def audited(y: np.ndarray, p: np.ndarray, learner_ids: pd.Series | pd.Index, learners: pd.DataFrame | None, *, model: str, split: str,

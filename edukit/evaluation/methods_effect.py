@@ -119,7 +119,7 @@ def _judged(y: np.ndarray, taught: np.ndarray, member: np.ndarray, w: np.ndarray
     learner.fit(y, taught, X=member_of, W=w)
     found: list[dict] = []
     for arm in range(1, len(names)):
-        alike = (p[:, [0, arm]] >= COMPARABLE[0]).all(axis=1)
+        alike = np.all(p[:, [0, arm]] >= COMPARABLE[0], axis=1)
         able = []
         for g, label in enumerate(labels):
             one, other = (member == g) & (taught == arm), (member == g) & (taught == 0)

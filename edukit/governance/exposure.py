@@ -172,8 +172,8 @@ class Search:
                 continue
             for kind, pattern in (("e-mail", EMAIL), ("telephone", PHONE)):
                 hits = text[text.str.contains(pattern)]
-                if len(hits):
-                    yield Finding(path, kind, place, len(hits), masked(pattern.search(hits.iloc[0]).group()))
+                if len(hits) and (first := pattern.search(hits.iloc[0])):
+                    yield Finding(path, kind, place, len(hits), masked(first.group()))
             if learners or WORDS.match(column):
                 written = text[(text.str.len() >= LONG) & (text.str.count(r"\s") >= SENTENCE)]
                 if len(written):
@@ -193,9 +193,9 @@ class Search:
                 yield Finding(path, "small cell", place, len(small), f"row {int(table.index.get_loc(small.index[0])) + 1}")
             yield from self._recovered(path, place, table.assign(**{column: n}), column)
         if gone.any():
-            numbers = table[gone].apply(pd.to_numeric, errors="coerce").drop(columns=[c for c in table if c.lower() in ("hidden", "suppressed")])
+            numbers = table[gone].apply(pd.to_numeric, errors="coerce").drop(columns=[c for c in table if str(c).lower() in ("hidden", "suppressed")])
             numbers = numbers.drop(columns=[c for c in numbers if table.loc[gone, c].astype("str").isin(["True", "False"]).any()])
-            labels = table.loc[~gone].columns[[bool(pd.to_numeric(table[c], errors="coerce").notna().all()) and c.lower().endswith("id") for c in table]]
+            labels = table.loc[~gone].columns[[bool(pd.to_numeric(table[c], errors="coerce").notna().all()) and str(c).lower().endswith("id") for c in table]]
             shown = numbers.drop(columns=labels, errors="ignore").notna()
             for column in shown.columns[shown.any()]:
                 yield Finding(path, "number in a hidden cell", f"{name}.{column}".lstrip("."), int(shown[column].sum()),

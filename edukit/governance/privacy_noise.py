@@ -54,7 +54,7 @@ def _library() -> Any:
         import opendp.prelude as dp
     except ImportError:
         raise DataError("noise for private numbers comes from the library OpenDP; found none installed. pip install 'edukit[privacy]'") from None
-    dp.enable_features("contrib")
+    dp.enable_features("contrib")  # pyright: ignore[reportPrivateImportUsage]
     return dp
 
 
