@@ -179,9 +179,9 @@ def delete(data: DATA, learner: LEARNER, path: PLACE = None) -> None:
     from edukit.data.store import forget
 
     chosen = _loader(data, path)
+    _enter(data, learner, "deleted", "all")  # first, so that what is loaded from now on leaves the learner out
     held = list(holding(chosen.name, learner))
     runs = runs_on(chosen.name, held)
-    _enter(data, learner, "deleted", "all")
     for place, told, pseudonym in held:
         forget(place, pseudonym)
         typer.echo(f"removed      {place}   (data fingerprint {told['fingerprint'][:12]})" if "learners" not in told else f"forgotten in {place}")

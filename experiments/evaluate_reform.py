@@ -76,6 +76,8 @@ def few_hidden(table: pd.DataFrame, k: int = K) -> pd.DataFrame:
     safe, numbers = table.copy(), table.select_dtypes("number").columns
     if "n" in safe:
         safe[numbers] = safe[numbers].astype("float64").mask(table["n"].between(1, k - 1), axis=0)
+    if "n_approach" in safe:
+        safe.loc[table["n_approach"].between(1, k - 1), numbers] = np.nan
     if {"n", "missing"} <= set(safe):
         lost = (table["n"] * table["missing"]).round().between(1, k - 1)
         safe.loc[lost, [c for c in ("missing", "difference", "low", "high") if c in safe]] = np.nan

@@ -70,7 +70,8 @@ def of_engagement(tables: dict[str, Any], cfg: DictConfig) -> list[Part]:
     if weekly.empty or not asked:
         return []
     return [Part(f"Engagement by {a.replace('_', ' ')}", "Share of those still enrolled who did anything online in a week, with 95 % intervals. "
-                 "Who has left is no longer counted.", engagement.weekly_aggregate(tables["enrolments"], weekly, tables["learners"], a, cfg.weeks),
+                 "Who has left is no longer counted, nor is who did nothing in all these weeks.",
+                 engagement.weekly_aggregate(tables["enrolments"], weekly, tables["learners"], a, cfg.weeks),
                  engagement.trends, "trends", picture=f"Small multiples: share active by week, a panel for each {a}") for a in asked]
 
 
@@ -88,12 +89,12 @@ def of_tutoring(tables: dict[str, Any], cfg: DictConfig) -> list[Part]:
 
 
 def tutoring(cells: Aggregate) -> pd.DataFrame:
-    """Learners, places and expected benefit by module."""
+    """Places and expected benefit by module; sizes of modules stand elsewhere, where they are hidden by other rules."""
     table = cells.cells
     few = table["tutored_sum"].between(1, cells.k - 1) | (table["n"].astype(float) - table["tutored_sum"]).between(1, cells.k - 1)
     several = few.sum() == 1  # one hidden number is the total less the others
     hide = few | (several & (table["module_id"] == TOTAL))
-    return pd.DataFrame({"module_id": table["module_id"], "learners": table["n"], "places": table["tutored_sum"].mask(hide),
+    return pd.DataFrame({"module_id": table["module_id"], "places": table["tutored_sum"].mask(hide),
                          "passes_expected_more": table["benefit_sum"].mask(hide), "state": np.where(table["hidden"] | hide, "suppressed", "estimated")})
 
 

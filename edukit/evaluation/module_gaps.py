@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from edukit.governance.privacy import TOTAL, Aggregate, aggregate
+from edukit.governance.privacy import TOTAL, Aggregate, K, aggregate
 from edukit.schema import DataError
 
 NOT_PASSED = ("Fail", "Withdrawn")
@@ -39,12 +39,12 @@ def intake_rows(tables: Mapping[str, pd.DataFrame], intake: Sequence[str] = INTA
     seed : of the folds.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    rows = tables["enrolments"]
-    if "final_result" not in rows or rows["final_result"].notna().sum() == 0:
+    rows = tables.get("enrolments")
+    if rows is None or "final_result" not in rows or rows["final_result"].notna().sum() == 0:
         raise DataError("module gaps need enrolments.final_result; found none. They are told after a module has ended.")
     rows = rows[rows["final_result"].notna()]
     if "learners" in tables:
@@ -52,11 +52,11 @@ def intake_rows(tables: Mapping[str, pd.DataFrame], intake: Sequence[str] = INTA
     passed = (~rows["final_result"].isin(NOT_PASSED)).to_numpy(float)
     columns = [c for c in intake if c in rows]
     expected = np.full(len(rows), passed.mean())
-    if columns and 0 < passed.mean() < 1 and rows["learner_id"].nunique() >= 10:
+    if columns and min(rows.loc[passed == end, "learner_id"].nunique() for end in (0, 1)) >= K:
         x = pd.get_dummies(rows[columns], dummy_na=True, dtype=float)
         x = x.fillna(x.median()).fillna(0.0).astype(float)
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, random_state=seed))
-        expected = cross_val_predict(model, x, passed, groups=rows["learner_id"], cv=GroupKFold(5), method="predict_proba")[:, 1]
+        expected = cross_val_predict(model, x, passed, groups=rows["learner_id"], cv=StratifiedGroupKFold(5), method="predict_proba")[:, 1]
     return rows[UNIT].assign(passed=passed, expected=expected, variance=expected * (1 - expected)).reset_index(drop=True)
 
 
@@ -84,7 +84,8 @@ def funnel(cells: Aggregate) -> pd.DataFrame:
     keep = spread / (spread + error**2) if spread else 0.0 * error
     z = (gap / error).abs()
     state = np.select([~known, z > LIMITS["99.8"], z > LIMITS["95"]], [HIDDEN, "outside 99.8 %", "outside 95 %"], "inside")
-    half = LIMITS["95"] * np.sqrt(keep) * error
+    unsure = 2 / max(int(known.sum()) - 2, 1) * (1 - keep) ** 2 * gap**2  # the spread is estimated too (Morris, 1983, JASA)
+    half = LIMITS["95"] * np.sqrt(keep * error**2 + unsure)
     return pd.DataFrame({"module_id": table["module_id"], "presentation": table["presentation"], "n": table["n"], "observed": table["passed_mean"],
                          "expected": table["expected_mean"], "gap": gap, "error": error, "shrunken": keep * gap, "low": keep * gap - half,
                          "high": keep * gap + half, "state": state})
@@ -154,6 +155,8 @@ def progress_aggregate(tables: Mapping[str, pd.DataFrame], day: float) -> Aggreg
     rows = rows.merge(work, on=UNIT, how="left").merge(asked, on=["module_id", "presentation"], how="left")
     rows["handed_in"] = rows["handed"].fillna(0).div(rows["asked"].fillna(0).where(rows["asked"] > 0))
     rows["handed_in_squared"] = rows["handed_in"] ** 2
+    marked = rows["mark"].notna().groupby([rows["module_id"], rows["presentation"]]).transform("sum")
+    rows["mark"] = rows["mark"].where(marked >= K)  # a mean of fewer marks would tell of those few
     return aggregate(rows, ["module_id", "presentation"], ["stayed", "handed_in", "handed_in_squared", "mark"])
 
 

@@ -121,7 +121,8 @@ def evaluate_reform(table: pd.DataFrame, design: str, outcome: str, treatment: s
     """
     _check(table, design, [outcome, *([treatment] if design != "interrupted" else []), *covariates, *placebos,
                            *(c for c in (strata, clusters, time, assigned) if c)], time, starts, covariates, clusters)
-    work = table.reset_index(drop=True)
+    whose = [c for c in (strata, clusters, time, assigned) if c]
+    work = table.dropna(subset=whose).reset_index(drop=True)
     if design == "interrupted":
         work = work.assign(**{treatment: work[time] >= starts})
     names = sorted(work[treatment].dropna().unique(), key=str)
@@ -142,6 +143,9 @@ def evaluate_reform(table: pd.DataFrame, design: str, outcome: str, treatment: s
     moved = bool((tried["p_adjusted"] < LEVEL).any())
     table_of["verdict"] = [_verdict(row, moved) for row in table_of.to_dict("records")]
     notes = [RESTS_ON[design], *notes]
+    if len(work) < len(table.dropna(subset=[treatment] if design != "interrupted" else [])):
+        notes.append(f"Rows without {', '.join([treatment, *whose])} are left out.")
+    plain = [designs.untold(p["arm"], r["reason"], p["n"]) if r["verdict"] == TOO_FEW else p for p, r in zip(plain, table_of.to_dict("records"), strict=True)]
     if moved:
         notes.append("A placebo moved: what cannot have been touched differs as well, so that the effect may be something else.")
     attrition = asked.attrition(outcome)
@@ -158,6 +162,9 @@ def _check(table: pd.DataFrame, design: str, needed: list[str], time: str | None
         raise DataError(f"a reform is judged from the columns {', '.join(absent)}; found {', '.join(map(str, table.columns))}. Name columns that are there.")
     if design in ("differences", "interrupted") and (time is None or starts is None):
         raise DataError(f"design {design} needs time= (a column) and starts= (the first time with the reform); found {time} and {starts}.")
+    if time is not None and starts is not None and isinstance(starts, str) != (not pd.api.types.is_numeric_dtype(table[time])):
+        raise DataError(f"starts must be of the kind of {time}; found {starts!r}, and {time} such as {table[time].dropna().head(1).tolist()}. "
+                        "Give one of its values.")
     if design == "differences" and clusters is None:
         raise DataError("design differences needs clusters=, the column with the places where the reform came or did not; found none.")
     if design == "adjusted" and not covariates:

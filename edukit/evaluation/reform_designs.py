@@ -94,7 +94,10 @@ def randomised(y: np.ndarray, arms: np.ndarray, names: Sequence[str], strata: np
     how = {"cov_type": "HC1"} if clusters is None else {"cov_type": "cluster", "cov_kwds": {"groups": clusters}}
     fit = sm.OLS(within(y, strata), x).fit(**how)
     freedom = groups - 1 if groups else len(y) - x.shape[1] - strata.max() - 1
-    return [effect(name, fit.params[k], fit.bse[k], freedom, len(y), groups or len(y)) for k, name in enumerate(names[1:])]
+    if freedom < 1:
+        return [untold(a, "there are as many strata as learners to compare", len(y)) for a in names[1:]]
+    wider = 1.0 if groups else ((len(y) - x.shape[1]) / freedom) ** 0.5  # the means of the strata are estimated too
+    return [effect(name, fit.params[k], wider * fit.bse[k], freedom, len(y), groups or len(y)) for k, name in enumerate(names[1:])]
 
 
 def shuffled(y: np.ndarray, arms: np.ndarray, strata: np.ndarray, whole: np.ndarray | None, draws: int, seed: int) -> float:

@@ -36,7 +36,11 @@ def consent_path() -> Path:
 def _entries(path: Path) -> list[dict[str, Any]]:
     """Every entry, checked, in the order in which it counts."""
     if path.suffix.lower() == ".csv":
-        table = pd.read_csv(path, dtype="str", keep_default_na=False)
+        try:
+            table = pd.read_csv(path, dtype="str", keep_default_na=False)
+        except ValueError as error:  # an empty file, or none in UTF-8
+            raise DataError(f"{path} must be a csv with the columns {', '.join(NEEDED)}; found {error}. Mend it; nothing is loaded while it is unclear "
+                            "who agreed.") from None
         raw = [{name: value for name, value in row.items() if value != ""} for row in table.to_dict("records")]
     else:
         raw = []
@@ -49,7 +53,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     for number, entry in enumerate(raw, 1):
         absent = [name for name in NEEDED if not entry.get(name)] if isinstance(entry, dict) else list(NEEDED)
         unknown = sorted(set(entry) - {*NEEDED, *TOLD}) if not absent else []
-        if absent or unknown or entry["state"] not in STATES or not _is_day(entry["day"]):
+        if absent or unknown or entry["state"] not in STATES or not _is_day(entry["day"]) or not isinstance(entry.get("where", {}), dict):
             wrong = f"without {', '.join(absent)}" if absent else f"with the unknown {', '.join(unknown)}" if unknown else \
                 f"with the state {entry['state']!r} and the day {entry['day']!r}"
             raise DataError(f"{path}: an entry must hold {', '.join(NEEDED)} (state one of {', '.join(STATES)}; day as 2026-01-31), and may hold "
@@ -60,8 +64,9 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_day(text: Any) -> bool:
+    """Whether it is written as 2026-01-31: days are compared as text."""
     try:
-        return bool(date.fromisoformat(str(text)[:10]))
+        return isinstance(text, str) and date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
 

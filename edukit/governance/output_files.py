@@ -63,6 +63,7 @@ class _Page(HTMLParser):
             if len(rows) > 1:
                 wide = max(map(len, rows))
                 head = [*rows[0], *(f"column {n + 1}" for n in range(len(rows[0]), wide))]
+                head = [name if head.index(name) == n else f"{name} {n + 1}" for n, name in enumerate(head)]
                 self.found.tables.append((f"table {len(self.found.tables) + 1}", pd.DataFrame([row + [""] * (wide - len(row)) for row in rows[1:]],
                                                                                                columns=head, dtype="object")))
 
@@ -128,7 +129,7 @@ def _json(path: Path, found: Opened) -> None:
     except json.JSONDecodeError:
         found.texts.append(text)
         return
-    if path.suffix == ".ipynb" and isinstance(content, dict) and "cells" in content:
+    if path.suffix == ".ipynb" and isinstance(content, dict) and isinstance(content.get("cells"), list):
         _notebook(content, found)
     else:
         _walk(content, "", found)

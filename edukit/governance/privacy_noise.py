@@ -134,7 +134,7 @@ def mean(values: pd.Series, learners: pd.Series, low: float, high: float, epsilo
     Parameters
     ----------
     values : Series of numbers
-        Missing values are left out with their learner, where no other is left.
+        A learner without any counts as the middle of what a value can be: how many those are would show in the error.
     learners : Series of id, aligned to ``values``
     low, high : float
         What a value can be (marks: 0 and 100), known without looking at the data; values beyond are taken as the limit.
@@ -146,11 +146,12 @@ def mean(values: pd.Series, learners: pd.Series, low: float, high: float, epsilo
         As :func:`count`, and where there is no learner with a value.
     """
     _library()
-    if not low < high:
+    if not low < high or not np.isfinite([low, high]).all():
         raise DataError(f"low must be below high; found {low:g} and {high:g}. Give what a value can be, not what it happens to be.")
-    each = values.astype(float).clip(low, high).groupby(learners).mean().dropna()
-    if not len(each):
+    each = values.astype(float).clip(low, high).groupby(learners).mean()
+    if not each.notna().any():
         raise DataError(f"{what} must have learners with a value; found none. Nothing was spent.")
+    each = each.fillna((low + high) / 2)
     budget.spend(epsilon, what)
     noisy, scale = mean_noise(len(each), low, high, epsilon)
     value = noisy(each.tolist())
