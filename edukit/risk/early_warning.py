@@ -106,7 +106,8 @@ class EarlyWarning:
 
     def contributions(self, features: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the logit of the risk before calibration, against the average learner: one column a feature it reads."""
-        return pd.DataFrame(self._parts(self._models[0], self._matrix(features)), index=features.index, columns=self.columns_)
+        x = self._matrix(features)
+        return pd.DataFrame(self._parts(self._models[0], x), index=features.index, columns=self.columns_)
 
     def save(self, path: Path) -> None:
         """Write the fitted model into one JSON file; the same fit gives the same bytes."""
