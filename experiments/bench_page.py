@@ -169,7 +169,7 @@ def page(
         if data not in ("invented", "junyi"):
             raise DataError(f"--data must be invented or junyi; found {data!r}.")
         typer.echo("  ".join(f"{name} {version}" for name, version in environment().items() if name in ("python", "platform", "cores", "edukit")))
-        tables = invented(concepts) if data == "invented" else store.load(Junyi()).tables
+        tables = invented(concepts) if data == "invented" else store.load(Junyi(), purpose="bench").tables
         measure(mapped(dict(tables), classes), loads, rounds, typer.echo)
 
     guard(work)

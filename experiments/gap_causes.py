@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from hydra.utils import instantiate
@@ -21,13 +21,17 @@ from edukit.schema import DataError, has_order
 
 @dataclass(frozen=True)
 class Explained:
-    """A gap map with what it rests on: tables ``gaps``, ``item_screen`` and ``gap_evidence``, per concept what is wrong with its items, and the model."""
+    """A gap map with what it rests on: tables ``gaps``, ``item_screen`` and ``gap_evidence``, per concept what is wrong with its items, and the model.
+
+    ``levels``: per cell associated with teaching, whether that is so for the class or for the classes of its teacher; see :meth:`Attribution.levels`.
+    """
 
     gaps: pd.DataFrame
     screen: pd.DataFrame
     evidence: pd.DataFrame
     contents: pd.DataFrame
     posterior: Posterior | None
+    levels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["class_id", "concept_id", "level"]))
 
 
 def explain(tables: Tables, graph: PrerequisiteGraph, cfg: DictConfig, by: str = "class_id", groups: pd.Series | None = None,
@@ -65,7 +69,7 @@ def explain(tables: Tables, graph: PrerequisiteGraph, cfg: DictConfig, by: str =
     suspected = contents.loc[contents["suspected"].fillna(False).astype(bool), "concept_id"]
     gaps = attribution.attribute(gaps, posterior, set(suspected), rules)
     evidence = gap_evidence(gaps, log, q_matrix, graph.prerequisites, screen, by, rules.k)
-    return Explained(gaps, screen, evidence, contents, posterior)
+    return Explained(gaps, screen, evidence, contents, posterior, attribution.levels(gaps, posterior.teachers(attribution.low_effect)))
 
 
 def latest(log: pd.DataFrame, q_matrix: pd.DataFrame) -> pd.DataFrame:
@@ -106,3 +110,19 @@ def describe(gaps: pd.DataFrame, contents: pd.DataFrame, screen: pd.DataFrame) -
     suspected, causes = int(contents["suspected"].fillna(False).sum()), ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in named.items())
     return [f"items: {flagged:,} of {screen['item_id'].nunique():,} flagged; the items of {suspected:,} concepts should be looked at",
             f"stuck cells: {len(stuck):,}, associated with {causes or 'nothing'}"]
+
+
+def remarks(found: Explained, by: str) -> list[str]:
+    """Lines on what was not asked or cannot be judged and why, and on whom teaching is said of."""
+    if found.posterior is None:
+        why = "the same learners sit in several terms" if by == "term" else "no concept has two items: a gap looks like a hard item"
+        return [f"causes: not asked, as {why}"]
+    said, gaps = [], found.gaps
+    if few := gaps.loc[gaps["badge"].notna(), "concept_id"].nunique():
+        said.append(f"items: {few:,} of {gaps['concept_id'].nunique():,} concepts have too few to tell a gap from a flawed item, and get no cause")
+    if not found.posterior.edge_probabilities().any():
+        said.append("prerequisites: none known, so that prior knowledge cannot be judged, and content alone can be named")
+    level = found.levels["level"].value_counts()
+    if len(level):
+        said.append(f"teaching: {level.get('class', 0):,} cells said of the class alone, {level.get('teacher', 0):,} of a teacher in several classes")
+    return said

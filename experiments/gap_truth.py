@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from edukit.data.synthetic import CAUSES, GAIN, LOW
+from edukit.data.synthetic import CAUSES, GAIN, LOW, World
 from edukit.metrics import interval, record
 
 SHARES = ("prior_knowledge", "teaching", "content")
+LEAST = 0.05
+COVERAGE = {"share_coverage": None, "share_coverage_above_.05": "{}_share", "share_coverage_said_above_.05": "{}"}  # column that must exceed LEAST
+TOLD = ("abstention", "not_enough_data", *COVERAGE, "missing_root_named_teaching", "said_of_teacher", "teacher_or_class_right")
 NOT_JUDGED = "missing_root"  # planted in a root: nothing can be undone there, and responses cannot tell it from bad teaching
 
 
@@ -28,13 +31,28 @@ def beside(gaps: pd.DataFrame, truth: pd.DataFrame, fail: float) -> pd.DataFrame
     """
     known = truth.assign(true_low=truth_at(truth, LOW), true_fail=truth_at(truth, fail))
     known = known[["class_id", "concept_id", "true_low", "true_fail", "injected", "apparent", *(f"{cause}_share" for cause in SHARES)]]
-    said = gaps[["class_id", "concept_id", "state", "stuck", "label", *(f"{cause}{end}" for cause in SHARES for end in ("_low", "_high") if cause in gaps)]]
+    said = gaps[["class_id", "concept_id", "state", "stuck", "label", *(f"{cause}{end}" for cause in SHARES for end in ("", "_low", "_high") if cause in gaps)]]
     cells = known.merge(said, on=["class_id", "concept_id"])
     return cells.assign(stuck=cells["stuck"].fillna(False).astype(bool))
 
 
+def with_levels(cells: pd.DataFrame, levels: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
+    """Cells with what is said of teaching, ``level``, and ``true_level``: teacher where every class that a teacher of several has on the concept was
+    planted as badly taught, else class. ``interactions`` holds the concept of every response.
+    """
+    told = cells.merge(levels[["class_id", "concept_id", "level"]], on=["class_id", "concept_id"], how="left")
+    rows = interactions.drop_duplicates(["class_id", "concept_id", "teacher_id"])[["class_id", "concept_id", "teacher_id"]]
+    rows = rows.merge(cells[["class_id", "concept_id", "injected"]], on=["class_id", "concept_id"])
+    bad = rows.assign(bad=rows["injected"] == "badly_taught").groupby(["teacher_id", "concept_id"])["bad"].transform("all")
+    many = rows.groupby(["teacher_id", "concept_id"])["class_id"].transform("size") > 1
+    whole = pd.MultiIndex.from_frame(rows.loc[bad & many, ["class_id", "concept_id"]])
+    return told.assign(true_level=np.where(pd.MultiIndex.from_frame(told[["class_id", "concept_id"]]).isin(whole), "teacher", "class"))
+
+
 def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float, draws: int = 200, seed: int = 0) -> list[dict]:
-    """Precision and recall by cause at both marks, abstention, and coverage of the shares; 95 % intervals over worlds (over cells where there is one).
+    """Precision and recall by cause at both marks, abstention, and coverage of the shares (of all, of those above .05 in truth, of those said to be).
+
+    95 % intervals over worlds (over concepts where there is one).
 
     Parameters
     ----------
@@ -67,16 +85,26 @@ def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float,
     found.append(record("missing_root_named_teaching", share, len(stuck), split=split, model=model))
     add("abstention", [np.array([(cells["stuck"] & cells["label"].isin(["undetermined"])).sum(), cells["stuck"].sum()]) for cells in units], None, None)
     add("not_enough_data", [np.array([(cells["state"] != "estimated").sum(), len(cells)]) for cells in units], None, None)
+    if "level" in units[0]:
+        add("said_of_teacher", [np.array([(cells["level"] == "teacher").sum(), cells["level"].notna().sum()]) for cells in units], None, None)
+        planted = [cells[cells["level"].notna() & (cells["injected"] == "badly_taught")] for cells in units]
+        add("teacher_or_class_right", [np.array([(cells["level"] == cells["true_level"]).sum(), len(cells)]) for cells in planted], None, None)
     for cause in SHARES:
         if f"{cause}_low" in units[0]:
-            add("share_coverage", [_covered(cells, cause) for cells in units], cause, None)
+            for name, column in COVERAGE.items():
+                add(name, [_covered(cells, cause, column) for cells in units], cause, None)
     return found
 
 
-def _covered(cells: pd.DataFrame, cause: str) -> np.ndarray:
-    """(hits, cells): stuck cells with a true need whose interval holds the share that the simulator's own do() gives."""
+def _covered(cells: pd.DataFrame, cause: str, column: str | None) -> np.ndarray:
+    """(hits, cells): stuck cells with a true need whose interval holds the share that the simulator's own do() gives.
+
+    In most cells that share is exactly 0, where an interval around 0 never fails; ``column`` leaves out those not above .05 in it. Above .05 in truth
+    are the cells that were planted as such: a cell of which responses say nothing is missed there, as a map that expects few of them must miss it.
+    """
     true, low, high = cells[f"{cause}_share"], cells[f"{cause}_low"], cells[f"{cause}_high"]
     asked = cells["stuck"] & true.notna() & low.notna()
+    asked &= cells[column.format(cause)] > LEAST if column else True
     return np.array([(asked & (true >= low - 1e-6) & (true <= high + 1e-6)).sum(), asked.sum()])
 
 
@@ -88,7 +116,7 @@ def lines(metrics: Sequence[dict]) -> list[str]:
         values = rows.pivot(index="group", columns="name", values="value")
         told = ", ".join(f"{cause.replace('_', ' ')} {r.precision:.2f}/{r.recall:.2f}" for cause, r in values.reindex(CAUSES).iterrows())
         found.append(f"  {split:<22}{model:<11}{channel.replace('mark_', 'low below ')}   {told}")
-    rest = [m for m in metrics if m["name"] in ("abstention", "share_coverage", "missing_root_named_teaching")]
+    rest = [m for m in metrics if m["name"] in TOLD]
     for m in rest:
         if m["model"] == "posterior" and m["value"] is not None:
             span = "" if m["low"] is None else f" [{m['low']:.3f}, {m['high']:.3f}]"
@@ -115,3 +143,15 @@ def naive(tables: dict[str, pd.DataFrame], fail: float) -> pd.DataFrame:
     table = pd.DataFrame({"class_id": np.repeat(failing.index, failing.shape[1]), "concept_id": np.tile(failing.columns, len(failing)),
                           "stuck": failing.to_numpy().ravel(), "label": label.ravel()})
     return table.assign(state="estimated", label=table["label"].where(table["stuck"]))
+
+
+def later(world: World, q_matrix: pd.DataFrame, mine: pd.DataFrame) -> float:
+    """Share of responses on what a learner masters in the end that were given before: the map cannot see that mastery, the truth counts it.
+
+    ``mine``: rows of the invented world's interactions, those that the map rests on.
+    """
+    tagged = mine[["learner_id", "item_id"]].assign(before=~world.mastered[mine.index].astype(bool), row=range(len(mine))).merge(q_matrix, on="item_id")
+    wide = world.mastery
+    tagged["end"] = wide.to_numpy()[wide.index.get_indexer(tagged["learner_id"]), wide.columns.get_indexer(tagged["concept_id"])]
+    rows = tagged.groupby("row").agg(before=("before", "first"), end=("end", "all"))
+    return float(rows.loc[rows["end"], "before"].mean())

@@ -26,11 +26,14 @@ def judged(name: str, seed: int, settings: dict[str, Any]) -> dict[str, pd.DataF
     fail, tables = cfg.gaps.fail, world.tables
     graph = ConceptGraph.from_tables(tables["concepts"], tables["prerequisites"], tables["q_matrix"])
     groups = gap_causes.groups_of(tables, cfg.dif_by)
-    said = {"posterior": gap_causes.explain(tables, graph, cfg, groups=groups).gaps}
+    found = gap_causes.explain(tables, graph, cfg, groups=groups)
+    said = {"posterior": found.gaps}
     if name in settings["compared"]:
         empty = ConceptGraph.from_tables(tables["concepts"], tables["prerequisites"].head(0), tables["q_matrix"])
         said |= {"no_graph": gap_causes.explain(tables, empty, cfg, groups=groups).gaps, "naive": gap_truth.naive(tables, fail)}
-    return {model: gap_truth.beside(gaps, world.truth, fail) for model, gaps in said.items()}
+    cells = {model: gap_truth.beside(gaps, world.truth, fail) for model, gaps in said.items()}
+    met = tables["interactions"].merge(tables["q_matrix"], on="item_id")
+    return cells | {"posterior": gap_truth.with_levels(cells["posterior"], found.levels, met)}
 
 
 def run(cfg: DictConfig) -> RunReport:

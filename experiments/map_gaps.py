@@ -47,10 +47,12 @@ def write_map(job: recipe.Run, found: Explained, graph: PrerequisiteGraph, rules
                            concepts, graph.prerequisites, rules, job.cfg.by) if job.cfg.refit and found.posterior else None
     for name, refit in (("gap_map", None), *([("gap_map_served", job.cfg.refit)] if job.cfg.refit else [])):
         gap_page.write(job.folder / f"{name}.html", gaps, concepts, graph.prerequisites, f"Gap map: {job.data.label}", notes, source, rules,
-                       evidence=found.evidence, items=found.screen, texts=texts, refit=refit, learners=below if refit else None)
-    for name, table in (("gap_map", gaps), ("items", found.screen), ("evidence", found.evidence)):
+                       evidence=found.evidence, items=found.screen, texts=texts, refit=refit,
+                       learners=below if refit else None)
+    job.figures["gap map"] = "gap_map.html"
+    for name, table in (("gap_map", gaps), ("items", found.screen), ("evidence", found.evidence), *([("teaching", found.levels)] if len(found.levels) else [])):
         gap_page.write_csv(table, job.folder / f"{name}.csv")
-    job.figures |= {"gap map": "gap_map.html", "table": "gap_map.csv", "items": "items.csv", "evidence": "evidence.csv"}
+        job.figures["table" if name == "gap_map" else name] = f"{name}.csv"
     with replacing(job.folder / "in_words.md") as beside:
         beside.write_text(in_words(told, gaps), encoding="utf-8")
     job.figures["in words"] = "in_words.md"
@@ -107,11 +109,16 @@ def run(cfg: DictConfig) -> RunReport:
             recipe.say(line)
         recipe.say("cells: " + ", ".join(f"{m['value']} {m['name'].removeprefix('cells_').replace('_', ' ')}" for m in counts(gaps) if m["group"] is None))
         if isinstance(invented := instantiate(cfg.data), Synthetic) and cfg.by == "class_id" and cfg.learners is None:
-            cells = gap_truth.beside(gaps, invented.world().truth, cfg.gaps.fail)
+            world, now = invented.world(), gap_causes.latest(data["interactions"], data["q_matrix"])
+            cells = gap_truth.beside(gaps, world.truth, cfg.gaps.fail)
             job.metrics += gap_truth.records([cells], "posterior", "planted truth", cfg.gaps.fail, cfg.draws, job.seed)
             for line in gap_truth.lines(job.metrics):
                 recipe.say(line)
-        for line in gap_causes.describe(gaps, found.contents, found.screen):
+            late = gap_truth.later(world, data["q_matrix"], now)
+            job.metrics.append(record("answered_before_learning", late, len(now), split="planted truth"))
+            recipe.say(f"  truth of the last day: of the map's answers on what is mastered then, {late:.1%} were given before it was learned; to the map these "
+                       "are gaps, which its intervals do not know of")
+        for line in [*gap_causes.describe(gaps, found.contents, found.screen), *gap_causes.remarks(found, cfg.by)]:
             recipe.say(line)
         rules = {**asdict(instantiate(cfg.gaps)), "share_interval": cfg.attribution.interval, "comparisons": cfg.attribution.min_classes}
         write_map(job, found, graph, rules, name)

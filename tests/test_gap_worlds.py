@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,16 @@ def test_the_missing_ancestor_is_one_that_the_class_lacks(world, told):
     assert len(named) > 20 and np.mean(low) > 0.9
 
 
-def test_without_a_graph_prior_knowledge_is_never_named(world, cfg):
-    found = explained(world, cfg, edges=world.tables["prerequisites"].head(0)).gaps
-    assert set(found["label"].dropna()) <= {"content", "undetermined"} and found["prior_knowledge"].isna().all()
+def test_without_a_graph_prior_knowledge_is_never_named_and_that_is_said(world, cfg):
+    found = explained(world, cfg, edges=world.tables["prerequisites"].head(0))
+    assert set(found.gaps["label"].dropna()) <= {"content", "undetermined"} and found.gaps["prior_knowledge"].isna().all()
+    assert gap_causes.remarks(found, "class_id")[0].startswith("prerequisites: none known")
+
+
+def test_concepts_with_too_few_items_for_a_cause_are_counted(told):
+    few = told.gaps["concept_id"].isin(told.gaps["concept_id"].unique()[:2])
+    said = gap_causes.remarks(replace(told, gaps=told.gaps.assign(badge=np.where(few, "one item: no cause", None))), "class_id")
+    assert said[0].startswith("items: 2 of 24 concepts have too few") and said[1:] == gap_causes.remarks(told, "class_id")
 
 
 def test_of_several_terms_the_last_one_in_which_a_concept_was_met_counts():
@@ -84,6 +92,26 @@ def test_a_map_without_a_concept_of_two_items_takes_the_mastery_it_is_given(cfg)
     found = explained(world, cfg, otherwise=lambda: mastery)
     assert found.posterior is None and found.gaps["label"].isna().all() and (found.gaps["badge"].dropna() == "one item: no cause").all()
     assert found.gaps["mastery"].notna().any()
+    assert gap_causes.remarks(found, "class_id") == ["causes: not asked, as no concept has two items: a gap looks like a hard item"]
+
+
+def test_a_teacher_is_meant_in_truth_where_every_class_of_theirs_was_taught_badly(told):
+    cells = pd.DataFrame({"class_id": ["a", "b", "c", "d", "e"], "concept_id": "k", "injected": ["badly_taught"] * 3 + ["none", "badly_taught"]})
+    met = cells[["class_id", "concept_id"]].assign(teacher_id=["t", "t", "v", "v", "w"])
+    levels = pd.DataFrame({"class_id": ["a", "c"], "concept_id": "k", "level": ["teacher", "class"]})
+    found = gap_truth.with_levels(cells, levels, met)
+    assert found["true_level"].tolist() == ["teacher", "teacher", "class", "class", "class"]
+    assert found["level"].fillna("").tolist() == ["teacher", "", "class", "", ""]
+    line, = gap_causes.remarks(told, "class_id")
+    assert line.startswith("teaching: ") and len(told.levels) == (told.gaps["label"] == "teaching").sum()
+
+
+def test_answers_given_before_learning_are_counted():
+    still = simulate(*random_concepts(12, seed=4), classes=3, learners_per_class=10, seed=4)
+    learning = simulate(*random_concepts(12, seed=4), classes=3, learners_per_class=10, terms=2, learned_in_class=0.5, seed=4)
+    shares = [gap_truth.later(w, w.tables["q_matrix"], rows) for w in (still, learning)
+              for rows in (w.tables["interactions"], gap_causes.latest(w.tables["interactions"], w.tables["q_matrix"]))]
+    assert shares[:2] == [0, 0] and shares[2] > shares[3] > 0  # fewer of them in the last term
 
 
 def test_the_experiment_writes_precision_and_recall_by_cause_and_refuses_a_variant_it_does_not_know(tmp_path, monkeypatch):

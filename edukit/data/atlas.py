@@ -88,7 +88,7 @@ def atlas(loaders: Iterable[Loader], say: Callable[[str], None] = lambda line: N
             variant = str(getattr(loader, "variant", ""))
             rows.append({"data": f"{loader.name}_{variant}" if variant else loader.name, "state": "file needed", **about})
             continue
-        rows.append({**describe(load(loader, say)), "state": "ready", **about})
+        rows.append({**describe(load(loader, say, purpose="describe")), "state": "ready", **about})
     table = pd.DataFrame(rows)
     first = ["data", "state", "responses", "learners", "items", "concepts", "correct", "density", "responses_per_learner", "concepts_per_item",
              "concepts_answered", "prerequisites", "pairs", "answers", *USES, "licence"]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from edukit.gaps.gap_map import GapMap
+from edukit.governance.privacy import TOTAL
 from edukit.metrics import shapley
 from edukit.protocols import CounterfactualModel
 from edukit.schema import DataError
@@ -20,6 +21,7 @@ from edukit.validation import validate
 
 CAUSES = ("prior_knowledge", "teaching", "content")
 LABELS = ("content", "curriculum_wide", "prior_knowledge", "teaching", "undetermined")
+CLASSES_OF_A_TEACHER = 2  # with fewer, a teacher cannot be told from the class
 LEAST_NEED = 0.05  # a share of a need that is nearly none would be any number
 
 
@@ -107,6 +109,28 @@ class Attribution:
         named = pd.MultiIndex.from_arrays([table["class_id"], table["missing_ancestor"]])
         table.loc[named.isin(hidden), "missing_ancestor"] = None  # it would say of a hidden cell that it is low
         return validate(table, "gaps")
+
+    def levels(self, gaps: pd.DataFrame, teachers: pd.DataFrame) -> pd.DataFrame:
+        """Whether what is associated with teaching is so for one class, or for the classes of its teacher together.
+
+        Parameters
+        ----------
+        gaps : table of :meth:`attribute`, by classes.
+        teachers : ``class_id, concept_id, teacher_id, p_low``, P(what the classes of a teacher share on the concept is below ``low_effect``).
+
+        Returns
+        -------
+        DataFrame
+            Per cell labelled teaching: ``class_id, concept_id, level``. ``teacher`` only where p_low exceeds ``effect_level``, with at least two
+            estimated classes of the teacher and ``min_classes`` of others on the concept; else ``class``.
+        """
+        shown = gaps.loc[(gaps["state"] == "estimated") & (gaps["class_id"] != TOTAL), ["class_id", "concept_id", "label"]]
+        table = shown.merge(teachers, on=["class_id", "concept_id"], how="left")
+        own = table.groupby(["concept_id", "teacher_id"])["class_id"].transform("size")
+        others = table.groupby("concept_id")["class_id"].transform("size") - own
+        shared = (table["p_low"] > self.effect_level) & (own >= CLASSES_OF_A_TEACHER) & (others >= self.min_classes)
+        found = table.assign(level=np.where(shared, "teacher", "class"))
+        return found.loc[found["label"] == "teaching", ["class_id", "concept_id", "level"]].reset_index(drop=True)
 
     def _cells(self, model: CounterfactualModel, at: tuple[np.ndarray, np.ndarray], flawed: np.ndarray, rules: GapMap) -> dict[str, np.ndarray]:
         """Columns of the shown cells, N of them."""

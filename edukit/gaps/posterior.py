@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from edukit.gaps.posterior_chain import ALL, CERTAIN, GUESS, SLIP, PosteriorChain, Responses
+from edukit.gaps.posterior_effects import NOBODY, EffectPrior
 from edukit.graph.cells import few_enough, shared_items
 from edukit.graph.noisy_chain import likely
 from edukit.protocols import NotFittedError, PrerequisiteGraph
@@ -23,7 +24,8 @@ class Posterior:
 
     P(learner u of class c masters k) = sigmoid(ease_k + ability_u + effect_ck), times ``leak`` while a prerequisite is missing; an item is
     answered right with 1 - slip where all its concepts are mastered and with guess otherwise. Abilities lean on their class, class effects are
-    small but for a few (Cauchy), the given edges are doubted and others are considered. Sampled by Markov chain Monte Carlo.
+    small but for a few (Cauchy), and partly their teacher's where one has several classes; the given edges are doubted and others are considered.
+    Sampled by Markov chain Monte Carlo.
 
     Parameters
     ----------
@@ -31,7 +33,7 @@ class Posterior:
     trust : probability that a given edge of weight 1 holds. missing_edges : prior expectation of prerequisites that a concept has beyond the
         given ones. learn_edges : false = the given graph as it is, every edge certain.
     candidates : edges considered per concept beyond the given ones.
-    class_scale : scale of the prior of class effects, in logits.
+    class_scale : scale of the Cauchy prior of class effects, in logits (half of them lie closer to 0 than that); 0 = classes add nothing.
     by : column that makes the classes: ``class_id``, ``teacher_id`` or ``term``.
     seed : of the chain.
 
@@ -43,8 +45,8 @@ class Posterior:
 
     def __init__(self, *, draws: int = 200, burn: int = 200, trust: float = 0.9, missing_edges: float = 0.3, learn_edges: bool = True,
                  candidates: int = 32, class_scale: float = 0.25, by: str = "class_id", seed: int = 0) -> None:
-        if draws < 20 or burn < 1 or not 0 < trust < 1 or missing_edges <= 0 or class_scale <= 0:
-            raise DataError(f"Posterior needs draws >= 20, burn >= 1, trust in (0, 1), missing_edges > 0 and class_scale > 0; found draws={draws}, "
+        if draws < 20 or burn < 1 or not 0 < trust < 1 or missing_edges <= 0 or class_scale < 0:
+            raise DataError(f"Posterior needs draws >= 20, burn >= 1, trust in (0, 1), missing_edges > 0 and class_scale >= 0; found draws={draws}, "
                             f"burn={burn}, trust={trust}, missing_edges={missing_edges}, class_scale={class_scale}.")
         self.draws_kept = draws
         self.burn = burn
@@ -77,12 +79,14 @@ class Posterior:
         rows = sound[seen.item]
         clean, kinds = seen.only(rows), 2 * len(seen.item_ids)
         rng = np.random.default_rng(self.seed)
-        chain = PosteriorChain(clean, kind[rows], kinds, self._prior(clean, graph), self.class_scale, rng)
+        effect = EffectPrior(self.class_scale) if self.class_scale else None
+        chain = PosteriorChain(clean, kind[rows], kinds, self._prior(clean, graph), effect, rng)
         for child, parent in ((c, p) for p, c in graph.adjacency()):
             chain.graph[child, parent] = True
         counted = self._mean_of(seen, seen.answered, np.ones((len(seen.concept_ids), len(seen.class_ids) + 1)))  # (K + 1, C)
         means = np.zeros((self.draws_kept, 2, 2, *counted.shape), np.float32)
         effects, rates = np.zeros((self.draws_kept, *chain.effect.T.shape), np.float32), np.zeros((self.draws_kept, *chain.rates.shape), np.float32)
+        shared = np.zeros((self.draws_kept, len(chain.teachers.effect) if chain.teachers else 0), np.float32)
         edges, known = np.zeros_like(chain.graph, float), np.zeros_like(chain.missing, float)
         for step in progress(range(self.burn + self.draws_kept)):
             found = chain.sweep(step >= 5, held=step < self.burn // 3)
@@ -90,6 +94,8 @@ class Posterior:
                 worlds = chain.worlds()
                 means[at] = [[self._mean_of(seen, world * seen.answered, counted.T) for world in row] for row in worlds]
                 effects[at], rates[at] = chain.effect.T, chain.rates
+                if chain.teachers:
+                    shared[at] = chain.teachers.effect
                 edges += found / self.draws_kept
                 known += (1 - chain.missing) / self.draws_kept
         whole = seen.class_ids == [ALL]
@@ -97,6 +103,9 @@ class Posterior:
         keep = slice(int(whole), None)
         self.means_, self.counted_, self.effects_, self.edges_, self.known_ = means[:, :, :, keep], counted[keep], effects, edges, known
         self.rates_ = rates[:, :, : len(seen.item_ids)]
+        self.shared_, self.teacher_ids_ = shared, seen.teacher_ids
+        self.group_of_ = chain.teachers.group_of.T if chain.teachers else np.full(chain.effect.T.shape, NOBODY)  # (K, C)
+        self.teacher_of_ = seen.teacher_of.T
         self.flawed_share_, self.reading_ = self._flawed(seen, sound, rng)
         return self
 
@@ -178,6 +187,15 @@ class Posterior:
         if len(self.class_ids_) > 1:
             found[:, :-1] = self.effects_[:n]
         return found
+
+    def teachers(self, below: float) -> pd.DataFrame:
+        """Cells whose teacher has at least two classes on the concept: ``class_id, concept_id, teacher_id, p_low`` = P(what these share < ``below`` logits)."""
+        self._fitted()
+        at = np.nonzero(self.group_of_ != NOBODY)
+        low = (self.shared_ < below).mean(axis=0)
+        return pd.DataFrame({"class_id": np.array(self.class_ids_, object)[at[0]], "concept_id": np.array(self.concept_ids_, object)[at[1]],
+                             "teacher_id": np.array(self.teacher_ids_, object)[self.teacher_of_[at]] if len(at[0]) else np.zeros(0, object),
+                             "p_low": low[self.group_of_[at]]})
 
     def learners(self) -> np.ndarray:
         """(classes, C) learners behind each mean of :meth:`draws`."""

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from edukit.gaps.posterior_effects import EffectPrior, TeacherEffects
 from edukit.graph.noisy_chain import MasteryChain, sigmoid
 from edukit.protocols import PrerequisiteGraph
 from edukit.schema import DataError
@@ -34,6 +35,7 @@ class Responses:
     concepts_of : (I, W) positions of an item's concepts, C where there is none.
     class_of : (B,) position of each learner's class. cohort : (C, B) the class in which the learner met the concept (``class_of`` where not met).
     answered : (C, B) float32, 1 = met an item of the concept.
+    teacher_of : (C, K) position in ``teacher_ids`` of who taught the concept in the class, -1 where nobody is stated or teachers make the classes.
     """
 
     learner: np.ndarray
@@ -47,6 +49,8 @@ class Responses:
     item_ids: pd.Index
     class_ids: list[str]
     concept_ids: list[str]
+    teacher_of: np.ndarray
+    teacher_ids: list[str]
 
     @classmethod
     def of(cls, interactions: pd.DataFrame, graph: PrerequisiteGraph, by: str) -> Self:
@@ -67,6 +71,7 @@ class Responses:
         answered[concepts_of[item].T, learner] = 1
         class_ids, class_of = [ALL], np.zeros(len(learner_ids), int)
         cohort = np.zeros((len(concept_ids), len(learner_ids)), int)
+        teacher_of, teacher_ids = np.full((len(concept_ids), 1), -1), []
         if by in interactions and interactions[by].notna().any():
             named = interactions[by].astype("str").fillna(NO_CLASS)
             class_ids = sorted(named.unique())
@@ -79,8 +84,9 @@ class Responses:
                 met = concepts[item] < len(concept_ids)
                 cells, where = np.unique(concepts[item][met] * len(learner_ids) + learner[met], return_inverse=True)
                 cohort.ravel()[cells] = _most(where, seat[met], len(cells), len(class_ids))
+            teacher_of, teacher_ids = _teachers(interactions, by, concepts_of[item], np.where(named == NO_CLASS, -1, seat), (len(concept_ids), len(class_ids)))
         return cls(learner, item, interactions["correct"].to_numpy(float), concepts_of, class_of, cohort, answered[:-1], learner_ids, item_ids, class_ids,
-                   concept_ids)
+                   concept_ids, teacher_of, teacher_ids)
 
     def by_class(self, values: np.ndarray) -> np.ndarray:
         """(C, K) sums of (C, B) values over the learners of each class, as they met the concept."""
@@ -91,7 +97,7 @@ class Responses:
     def only(self, rows: np.ndarray) -> Self:
         """The same learners, items and concepts with some of the rows."""
         return type(self)(self.learner[rows], self.item[rows], self.right[rows], self.concepts_of, self.class_of, self.cohort, self.answered,
-                          self.learner_ids, self.item_ids, self.class_ids, self.concept_ids)
+                          self.learner_ids, self.item_ids, self.class_ids, self.concept_ids, self.teacher_of, self.teacher_ids)
 
 
 def _most(of: np.ndarray, kind: np.ndarray, size: int, kinds: int) -> np.ndarray:
@@ -103,18 +109,31 @@ def _most(of: np.ndarray, kind: np.ndarray, size: int, kinds: int) -> np.ndarray
     return found
 
 
+def _teachers(interactions: pd.DataFrame, by: str, concepts_of: np.ndarray, seat: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
+    """(C, K) who taught each concept in each class, by most responses, and the ids; ``concepts_of`` (R, W) and ``seat`` (R,) are of the responses."""
+    found = np.full(shape, -1)
+    if by != "class_id" or "teacher_id" not in interactions or interactions["teacher_id"].isna().all():
+        return found, []
+    who, ids = pd.factorize(interactions["teacher_id"], sort=True)
+    row, column = np.nonzero((concepts_of < shape[0]) & ((who >= 0) & (seat >= 0))[:, None])
+    cells, where = np.unique(concepts_of[row, column] * shape[1] + seat[row], return_inverse=True)
+    found.ravel()[cells] = _most(where, who[row], len(cells), len(ids))
+    return found, [str(one) for one in ids]
+
+
 class PosteriorChain(MasteryChain):
     """The chain over single responses: slip and guess of every item, ease of every concept, ability of every learner, effect of every class.
 
     Parameters
     ----------
     seen : the responses. kind_of : (R,) which slip and guess a row has (items, or items x groups). kinds : how many there are.
-    prior : (C, C) log odds of each edge. class_scale : scale of the Cauchy prior of a class effect, in logits; most are near 0.
+    prior : (C, C) log odds of each edge. effects : prior of a class effect, in logits; None = classes add nothing.
     """
 
-    def __init__(self, seen: Responses, kind_of: np.ndarray, kinds: int, prior: np.ndarray, class_scale: float, rng: np.random.Generator) -> None:
+    def __init__(self, seen: Responses, kind_of: np.ndarray, kinds: int, prior: np.ndarray, effects: EffectPrior | None, rng: np.random.Generator) -> None:
         super().__init__(prior, len(seen.learner_ids), rng)
-        self.seen, self.kind_of, self.class_scale = seen, kind_of, class_scale
+        self.seen, self.kind_of = seen, kind_of
+        self.teachers = TeacherEffects(seen.teacher_of, effects) if effects and len(seen.class_ids) > 1 else None
         size, people, classes = len(prior), len(seen.learner_ids), len(seen.class_ids)
         self.rates = np.stack([np.full(kinds, 0.12), np.full(kinds, 0.2)])
         self.ease, self.ability = np.full((size, 1), 2.0, np.float32), np.zeros((1, people), np.float32)
@@ -169,45 +188,46 @@ class PosteriorChain(MasteryChain):
             hit, miss = (np.bincount(self.kind_of, w * among, size) for w in (share, 1 - share))
             self.rates[which] = np.clip(rng.beta(a + hit, b + miss), 0.01, 0.49)
         self._evidence()
+        gated = _Gated(self.missing < 1, np.where(self.shut(), np.float32(1 - self.leak), np.float32(0)))
         effects = self.effect[self.rows, seen.cohort]
-        would = self.would(sigmoid(self.ease + self.ability + effects))
-        if free:
-            self.draw_leak(would)
         for _ in range(2):
-            self.ease = self._moved(would, self.ease, self.ability + effects, lambda x: x.sum(axis=1, keepdims=True), 0.0, EASE_VARIANCE)
+            self.ease = self._moved(gated, self.ease, self.ability + effects, lambda x: x.sum(axis=1, keepdims=True), 0.0, EASE_VARIANCE)
             mean = self.class_mean[seen.class_of][None]
-            self.ability = self._moved(would, self.ability, self.ease + effects, lambda x: x.sum(axis=0, keepdims=True), mean, self.spread)
-            if len(seen.class_ids) > 1:
-                self.effect = self._moved_effects(would)
+            self.ability = self._moved(gated, self.ability, self.ease + effects, lambda x: x.sum(axis=0, keepdims=True), mean, self.spread)
+            if self.teachers:
+                for leap in (False, True):
+                    self.effect = self._moved_effects(gated, leap, self.teachers)
+                self.teachers.move(self.effect, rng)
                 effects = self.effect[self.rows, seen.cohort]
+        if free:
+            self.draw_leak(self.would(sigmoid(self.ease + self.ability + effects)))
         off = self.ability[0] - self.class_mean[seen.class_of]
         self.spread = float(((off**2).sum() + 5) / rng.chisquare(len(off) + 5))
         weight = self.member.sum(axis=0) / self.spread + 1 / CLASS_VARIANCE
         if len(seen.class_ids) > 1:
             self.class_mean = (self.ability[0] @ self.member) / self.spread / weight + rng.normal(size=len(weight)) / np.sqrt(weight)
 
-    def _moved(self, would: np.ndarray, own: np.ndarray, rest: np.ndarray, total, mean: np.ndarray | float, variance: float) -> np.ndarray:
+    def _moved(self, gated: _Gated, own: np.ndarray, rest: np.ndarray, total, mean: np.ndarray | float, variance: float) -> np.ndarray:
         """One Metropolis step of every ease or ability (prior N(mean, variance)), each on its own scale."""
-        before = sigmoid(own + rest)
-        scale = 1.5 / np.sqrt(total(before * (1 - before)) + 1 / variance)
+        before, told = gated.fit(own + rest)
+        scale = 1.5 / np.sqrt(total(told) + 1 / variance)
         moved = (own + self.rng.normal(size=own.shape) * scale).astype(np.float32)
-        gain = total(would * (moved - own) + np.logaddexp(0, own + rest) - np.logaddexp(0, moved + rest))
-        gain += ((own - mean) ** 2 - (moved - mean) ** 2) / (2 * variance)
-        after = sigmoid(moved + rest)
-        gain += _there_and_back(moved - own, scale, 1.5 / np.sqrt(total(after * (1 - after)) + 1 / variance))
+        after, tells = gated.fit(moved + rest)
+        gain = total(after - before) + ((own - mean) ** 2 - (moved - mean) ** 2) / (2 * variance)
+        gain += _there_and_back(moved - own, scale, 1.5 / np.sqrt(total(tells) + 1 / variance))
         return np.where(np.log(self.rng.random(own.shape)) < gain, moved, own)
 
-    def _moved_effects(self, would: np.ndarray) -> np.ndarray:
-        """One Metropolis step of every class effect (Cauchy prior: nearly all small, a few large)."""
-        seen, own, rest = self.seen, self.effect, self.ease + self.ability
-        before = sigmoid(rest + own[self.rows, seen.cohort])
-        scale = 1.5 / np.sqrt(seen.by_class(before * (1 - before)) + 1)
-        moved = (own + self.rng.normal(size=own.shape) * scale).astype(np.float32)
-        step, new = (moved - own)[self.rows, seen.cohort], rest + moved[self.rows, seen.cohort]
-        gain = seen.by_class(would * step + np.logaddexp(0, new - step) - np.logaddexp(0, new))
-        gain += np.log1p((own / self.class_scale) ** 2) - np.log1p((moved / self.class_scale) ** 2)
-        after = sigmoid(new)
-        gain += _there_and_back(moved - own, scale, 1.5 / np.sqrt(seen.by_class(after * (1 - after)) + 1))
+    def _moved_effects(self, gated: _Gated, leap: bool, teachers: TeacherEffects) -> np.ndarray:
+        """One Metropolis step of every class effect: near by, or a ``leap``, as no small steps lead from an effect near 0 to a large one."""
+        seen, own, rest, centre, prior = self.seen, self.effect, self.ease + self.ability, teachers.centre(), teachers.rest
+        before, told = gated.fit(rest + own[self.rows, seen.cohort])
+        scale = 1.5 / np.sqrt(seen.by_class(told) + 1)
+        moved = centre + prior.draw(self.rng, own.shape) if leap else own + self.rng.normal(size=own.shape) * scale
+        moved = moved.astype(np.float32)
+        after, tells = gated.fit(rest + moved[self.rows, seen.cohort])
+        gain = seen.by_class(after - before)
+        if not leap:  # a leap is drawn from the prior, which then cancels
+            gain += prior.log(moved - centre) - prior.log(own - centre) + _there_and_back(moved - own, scale, 1.5 / np.sqrt(seen.by_class(tells) + 1))
         return np.where(np.log(self.rng.random(own.shape)) < gain, moved, own)
 
     def worlds(self) -> np.ndarray:
@@ -220,6 +240,26 @@ class PosteriorChain(MasteryChain):
         p, u = open_ * gate, self.rng.random(known.shape, np.float32)
         chance = np.where(known, u * p, p + u * (1 - p))  # mastered where the chance lies below the probability
         return np.array([[known, chance < plain * gate], [chance < open_, chance < plain]], np.float32)
+
+
+@dataclass(frozen=True)
+class _Gated:
+    """Who masters what, with the chance of it that a missing prerequisite takes away, the leak's own draws summed out.
+
+    Attributes
+    ----------
+    known : (C, B) bool, mastered. held : (C, B) share of the chance that the gate holds back, 0 where it is open.
+    """
+
+    known: np.ndarray
+    held: np.ndarray
+
+    def fit(self, lean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(C, B) log-likelihood of mastery at log odds ``lean`` (gate open), and its Fisher information about them."""
+        lean = np.clip(lean, -30, 30)
+        odds = np.exp(lean)
+        left = 1 + self.held * odds  # over 1 + odds: not mastered
+        return np.where(self.known, lean, np.log(left)) - np.log(1 + odds), (1 - self.held) * odds / (1 + odds) / ((1 + odds) * left)
 
 
 def _there_and_back(step: np.ndarray, scale: np.ndarray, back: np.ndarray) -> np.ndarray:

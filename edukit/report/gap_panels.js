@@ -68,18 +68,23 @@ function shownCell(i, concept, cell) {
 // A text was written for one mark: says so where another is chosen.
 const writtenFor = () => state.mark === rules.fail ? [] : [make("p", { class: "badge", text: `Written for the mark of ${percent(rules.fail)} %.` })];
 
-// Learners are named only where the page's own server gave them; no saved copy has them.
+// Learners are named only where the page's own server gave them; no saved copy has them, nor one that the browser saves: the server hands them out
+// apart from the page, and they stand in a shadow of it, which is not written out with it.
 function whom(i, cell) {
   const few = `Fewer than ${rules.k} would not be shown.`, counted = `${cell.n} learners answered here`;
   if (!DATA.learners) return [make("p", { class: "none", text: `${counted}; who they are is not in this file. ${few}` })];
+  if (DATA.learners === true) return [make("p", { class: "none", text: `${counted}; who they are is being asked of the server. ${few}` })];
   const { id } = cohorts[state.cohort], named = DATA.learners[id]?.[i] || [];
   const none = id === "all" ? "choose a class to see whom."
     : "none is named, as the class is not stuck here or nobody is expected below the mark.";
   if (!named.length) return [make("p", { class: "none", text: `${counted}; ${none} ${few}` })];
   const told = `${counted}. Furthest below the mark of ${percent(rules.fail)} %, by what the model expects of each; this supports a talk and ` +
     "appraises nobody. Named on this page only: what is saved or printed from it holds no learner.";
-  return [make("p", { class: "none", text: told }), make("div", { class: "whom", children: named.map(([learner, mastery, text]) => make("details", { children: [
-    make("summary", { text: `${learner}: ${percent(mastery)} %` }), make("p", { class: "told", text })] })) })];
+  const place = make("div", { class: "named" });
+  place.attachShadow({ mode: "open" }).append(document.querySelector("style").cloneNode(true), make("div", { class: "whom",
+    children: named.map(([learner, mastery, text]) => make("details", { children: [
+      make("summary", { text: `${learner}: ${percent(mastery)} %` }), make("p", { class: "told", text })] })) }));
+  return [make("p", { class: "none", text: told }), place];
 }
 
 // The cohort in words, above the graph.

@@ -20,3 +20,16 @@ async function refit() {
 }
 
 $("refit")?.addEventListener("click", refit);
+
+// Learners come apart from the page, so that a copy which the browser saves holds none.
+async function askLearners() {
+  try {
+    const answer = await fetch(`${location.pathname}/learners`, { credentials: "same-origin", redirect: "error" });
+    DATA.learners = answer.ok ? await answer.json() : null;
+  } catch {
+    DATA.learners = null;
+  }
+  evidence();
+}
+
+if (DATA.learners === true) askLearners();

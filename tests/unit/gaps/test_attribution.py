@@ -155,6 +155,19 @@ def test_with_one_class_nothing_is_said_of_class_effects():
     assert table["teaching"].isna().all() and table["if_typical_class"].isna().all() and table["prior_knowledge"].notna().any()
 
 
+def test_teaching_is_said_of_a_teacher_with_two_estimated_classes_and_three_of_others():
+    gaps = pd.DataFrame({"class_id": [*CLASSES, "all"], "concept_id": "child", "state": "estimated", "label": ["teaching", "teaching", None, None, None, None]})
+    teachers = pd.DataFrame({"class_id": CLASSES[:4], "concept_id": "child", "teacher_id": ["t", "t", "v", "v"], "p_low": [0.9, 0.9, 0.1, 0.1]})
+
+    def level(gaps=gaps, teachers=teachers, **settings):
+        return Attribution(**settings).levels(gaps, teachers)["level"].tolist()
+
+    assert level() == ["teacher", "teacher"]
+    assert level(min_classes=4) == level(effect_level=0.95) == level(teachers=teachers.head(0)) == ["class", "class"]
+    assert level(gaps.assign(state=["estimated", "suppressed", *["estimated"] * 4])) == ["class"]  # one class of the teacher is left
+    assert level(gaps.assign(label=None)) == []
+
+
 def test_a_fair_coin_between_two_causes_is_undetermined_and_settings_are_checked():
     class Torn(Planted):
         def draws(self, n, prerequisites="observed", class_effects="fitted", items="all"):

@@ -47,7 +47,7 @@ def test_what_ifs_agree_with_the_simulator_doing_the_same(told):
     taught = (told.truth["teaching"] > 0.25).to_numpy()
     assert plain[taught].mean() > 0.2 and abs(plain[~taught].mean()) < 0.05
     both, set_up = means(told.model, "mastered", "zero", "clean"), means(told.model, "mastered", "fitted", "clean")
-    assert (both[taught] > set_up[taught] + 0.2).all()  # with prerequisites set, what is left is the class effect
+    assert (both[taught] > set_up[taught] + 0.2).all() and np.abs((both - set_up)[~taught]).mean() < 0.05  # prerequisites set, the class effect is left
 
 
 def test_class_effects_are_low_where_teaching_was_planted_and_zero_for_the_cohort(told):

@@ -13,6 +13,7 @@ from edukit.report.gap_page import gap_page
 from edukit.report.learners_below import NAMES, learners_below
 from edukit.report.narrative import Narrator
 from edukit.schema import DataError
+from edukit.serve_map import without_learners
 
 
 def data_of(page: str) -> dict:
@@ -105,6 +106,8 @@ def test_words_differences_and_learners_are_shown_and_no_copy_names_one(visit, s
     assert named.first.inner_text() == f"{row['learner_id']}: {100 * row['mastery']:.0f} %"
     named.first.click()
     assert page.locator("#evidence .whom p").first.inner_text() == row["text"]
+    text = page.content() + page.evaluate("new XMLSerializer().serializeToString(document)").replace(page.locator("#data").text_content(), "")
+    assert row["text"] not in text, "what a browser writes out has no shadow"
     page.locator("#mark").evaluate("(slider) => { slider.value = 0.7; slider.dispatchEvent(new Event('input')); }")
     assert "Written for the mark of 60 %" in page.locator("#cohort-told").inner_text()
     page.emulate_media(media="print")
@@ -115,3 +118,29 @@ def test_words_differences_and_learners_are_shown_and_no_copy_names_one(visit, s
         page.click("#save-html")
     copy = one_saved.value.path().read_text(encoding="utf-8")
     assert '"learners"' not in copy and not [name for name in school["below"]["learner_id"].unique() if f'"{name}"' in copy]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("known", [True, False])
+def test_a_page_asks_its_server_for_learners_and_what_is_saved_of_it_names_none(visit, school, known):
+    row, asked = school["below"].iloc[0], []
+    html = gap_page(*school["tables"], "t", [], {}, refit="/refit", learners=school["below"], **school["more"])
+    learners = data_of(html)["learners"]
+    html = without_learners(html)
+    assert row["learner_id"] not in html and data_of(html)["learners"] is True and without_learners(html) == html
+
+    def answer(route) -> bool:
+        asked.append(route.request.url)
+        route.fulfill(json=learners) if known else route.fulfill(body="no JSON")
+        return True
+
+    page = visit((), html=html, answer=answer)
+    c, i = page.locator("#cohort option").all_inner_texts().index(row["class_id"]), int(row["concept_id"][1:])
+    page.locator(f'#matrix [data-cell="{c},{i}"]').click()
+    if known:
+        assert page.locator("#evidence .whom summary").first.inner_text() == f"{row['learner_id']}: {100 * row['mastery']:.0f} %"
+        page.locator("#evidence .whom summary").first.click()
+    else:
+        assert "who they are is not in this file" in page.locator("#evidence").inner_text()
+    assert asked == ["http://school.invalid/map/learners"]
+    assert not [name for name in school["below"]["learner_id"].unique() if name in page.content()], "as it came, and with the learners open"
