@@ -35,7 +35,7 @@ def of_course(seed: int, modules: int, learners: int) -> Iterator[dict]:
     ended = outcomes.outcome(tables)
     for kind, week in ASKED.items():
         known = features.build(Snapshot(7 * week).take(tables)).drop(columns="observed")
-        helped = helped_in(tables["interventions"], known.index, kind, 7 * week, 7 * week + 14)
+        helped = helped_in(tables["interventions"], known.index, kind, 7 * week, 7 * week + 14, outcomes.left_day(tables))
         try:
             model = ExpectedBenefit(seed=seed).fit(known, helped, ended.reindex(known.index))
         except DataError:

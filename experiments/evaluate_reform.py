@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from edukit.evaluation import RunReport, reform_worlds
 from edukit.evaluation.methods_effect import evaluate_methods
 from edukit.evaluation.module_gaps import NOT_PASSED
-from edukit.evaluation.reform import SHOWN, evaluate_reform
+from edukit.evaluation.reform import SHOWN, evaluate_reform, together
 from edukit.governance.privacy import K
 from edukit.metrics import record
 from edukit.report.gap_page import write_csv
@@ -29,8 +29,9 @@ def run(cfg: DictConfig) -> RunReport:
         rows = learners_of(job.data.tables)
         asked: dict[str, Any] = OmegaConf.to_container(cfg.reform, resolve=True)  # type: ignore[assignment]
         outcomes = asked.pop("outcome")
-        for outcome in outcomes if isinstance(outcomes, list) else [outcomes]:
-            said = evaluate_reform(places(rows, asked["treatment"], cfg.reformed), outcome=outcome, seed=job.seed, **asked)
+        named = outcomes if isinstance(outcomes, list) else [outcomes]
+        found = [evaluate_reform(places(rows, asked["treatment"], cfg.reformed), outcome=outcome, seed=job.seed, **asked) for outcome in named]
+        for outcome, said in zip(named, together(found), strict=True):
             for line in said.lines():
                 recipe.say(line)
             job.metrics += said.records()

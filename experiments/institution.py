@@ -89,11 +89,12 @@ def of_tutoring(tables: dict[str, Any], cfg: DictConfig) -> list[Part]:
 
 
 def tutoring(cells: Aggregate) -> pd.DataFrame:
-    """Places and expected benefit by module; sizes of modules stand elsewhere, where they are hidden by other rules."""
+    """Places and expected benefit by module; the total is known (hours, and hours for one), so that nothing hidden may follow from it and the others."""
     table = cells.cells
-    few = table["tutored_sum"].between(1, cells.k - 1) | (table["n"].astype(float) - table["tutored_sum"]).between(1, cells.k - 1)
-    several = few.sum() == 1  # one hidden number is the total less the others
-    hide = few | (several & (table["module_id"] == TOTAL))
+    one = table["module_id"] != TOTAL
+    places, hide = table["tutored_sum"].astype(float), pd.Series(False, table.index)
+    hide[one] = module_gaps.of_few(places[one], table.loc[one, "n"], cells.k).to_numpy()
+    hide |= ~one & (hide[one].sum() == 1)  # a single module: its number is the total
     return pd.DataFrame({"module_id": table["module_id"], "places": table["tutored_sum"].mask(hide),
                          "passes_expected_more": table["benefit_sum"].mask(hide), "state": np.where(table["hidden"] | hide, "suppressed", "estimated")})
 

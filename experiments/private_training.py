@@ -116,9 +116,12 @@ def train(rows: tuple[Tensor, Tensor, Tensor], vocabulary: Vocabulary, epsilon: 
         for _ in range(epochs):
             for item, correct, mask in batches:
                 optimiser.zero_grad()
-                if len(item):  # learners are drawn one by one: a batch can be empty, and still costs
+                if len(item):
                     _loss(network, item, correct, mask).backward()
-                    optimiser.step()
+                else:  # learners are drawn one by one, so that a batch can be empty: its step is noise alone, and costs what any step costs
+                    for weight in network.parameters():
+                        weight.grad_sample = torch.zeros(0, *weight.shape)  # type: ignore[attr-defined]
+                optimiser.step()
         return network.eval(), None if engine is None else float(engine.get_epsilon(delta))
 
 

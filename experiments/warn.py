@@ -8,7 +8,7 @@ from typing import Any
 import hydra
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from edukit.data.interaction_store import InteractionStore
@@ -16,13 +16,13 @@ from edukit.evaluation import RunReport
 from edukit.metrics import record, shown
 from edukit.report import gap_page, warning_figures
 from edukit.reproducibility import replacing
-from edukit.risk import capacity, features, judging, outcomes, protocol
-from edukit.risk.snapshot import Snapshot
+from edukit.risk import capacity, judging, outcomes, protocol
+from edukit.risk.snapshot import UNIT, Snapshot
 from edukit.schema import DataError
 from edukit.splits import Split
 from edukit.validation import validate
 
-from . import fairness_audit, recipe, weekly_alerts
+from . import course_features, fairness_audit, recipe, weekly_alerts
 
 GROUPS_MOST = 30  # values of an attribute that still sorts learners into groups
 SETS = {"default": ("default",), "with_demographics": ("with_demographics",), "both": ("default", "with_demographics")}
@@ -49,13 +49,18 @@ class Week:
         return tier.index[tier == capacity.NOW]
 
 
-def course(tables: dict[str, Any], clicks: str, last_day: int) -> dict[str, pd.DataFrame]:
+def course(tables: dict[str, Any], clicks: str, last_day: int, everybody: pd.DataFrame | None = None, judged: str = "presentation") -> dict[str, pd.DataFrame]:
     """The tables of a course in memory, with the clicks that ``clicks`` asks for; a log on disk becomes counts a day.
+
+    Parameters
+    ----------
+    everybody : every enrolment of the data, where ``tables`` hold some presentations only: a log may lack those who enrolled again later.
+    judged : kind of split; with ``presentation`` the last presentation is judged.
 
     Raises
     ------
     DataError
-        On an unknown choice, or where clicks are asked for and there are none.
+        On an unknown choice, where clicks are asked for and there are none, or where they are not known of learners who are judged and enrolled again later.
     """
     if clicks not in ("all", "none", "single"):
         raise DataError(f"clicks must be one of all, none, single; found {clicks}")
@@ -66,16 +71,34 @@ def course(tables: dict[str, Any], clicks: str, last_day: int) -> dict[str, pd.D
         raise DataError("clicks=single needs the table events; found none. Use clicks=none.")
     if isinstance(log, InteractionStore):
         log = log.query(f'SELECT learner_id, module_id, presentation, "day", kind, sum("count") AS "count" FROM log WHERE "day" <= {last_day} GROUP BY ALL')
-    several = found["enrolments"]["learner_id"].duplicated(keep=False)
-    often = found["enrolments"].loc[several, "learner_id"]
-    if clicks == "all" and several.any() and not log["learner_id"].isin(often).any():
+    everybody = found["enrolments"] if everybody is None else everybody
+    often = everybody.loc[everybody["learner_id"].duplicated(keep=False), "learner_id"]
+    if clicks == "all" and len(often) and not log["learner_id"].isin(often).any():
         recipe.say("clicks       known of learners with one enrolment only, so left out (clicks=single keeps those learners and their clicks)")
         return found
-    if clicks == "single":
-        found = {name: table[~table["learner_id"].isin(often)].reset_index(drop=True) if "learner_id" in table else table for name, table in found.items()}
-        log = log[~log["learner_id"].isin(often)].reset_index(drop=True)
-        recipe.say(f"clicks       only the {len(found['enrolments']):,} enrolments of learners with a single one are judged")
-    return {**found, "events": log}
+    return {**found, "events": log} if clicks == "all" else _singles({**found, "events": log}, everybody, judged)
+
+
+def _singles(tables: dict[str, pd.DataFrame], everybody: pd.DataFrame, judged: str) -> dict[str, pd.DataFrame]:
+    """Enrolments of learners who had no other by the same presentation, and their events. Who enrols again later is not known at a cutoff and decides
+    nothing of those who are judged; past ones whose clicks the log lacks for that reason are not learnt from."""
+    seats, log = tables["enrolments"], tables["events"]
+    of = everybody.groupby("learner_id")["presentation"]
+    nth = pd.DataFrame({"first": of.min(), "times": everybody.merge(of.min().rename("first").reset_index(), on="learner_id").query(
+        "presentation == first").groupby("learner_id").size(), "again": of.max()}).reindex(seats["learner_id"])
+    own = seats["presentation"].to_numpy()
+    single, again = (nth["first"].to_numpy() == own) & (nth["times"].to_numpy() == 1), nth["again"].to_numpy() > own
+    lost = single & again & ~seats["learner_id"].isin(log["learner_id"]).to_numpy()
+    asked = lost & (own == own.max() if judged == "presentation" else np.full(len(own), True))
+    if asked.any():
+        raise DataError(f"clicks=single must know the clicks of everybody who is judged; found {int(asked.sum()):,} enrolments of learners who enrolled again "
+                        "later and are in no log, which at the cutoff nobody could know. Judge the last presentation of the data (split=presentation, "
+                        "presentations=null), or use clicks=none.")
+    kept = seats[single & ~lost].reset_index(drop=True)
+    recipe.say(f"clicks       only the {len(kept):,} enrolments of learners without another one by then are used"
+               + (f"; {int(lost.sum()):,} of earlier presentations, of whom the log has no clicks, are not learnt from" if lost.any() else ""))
+    units = [c for c in UNIT if c in log]
+    return {**tables, "enrolments": kept, "events": log.merge(kept[units].drop_duplicates(), on=units)}
 
 
 def groupings(tables: dict[str, pd.DataFrame], wanted: list[str] | None) -> tuple[str, ...]:
@@ -102,19 +125,38 @@ def chosen(tables: dict[str, Any], presentations: list[str] | None) -> dict[str,
     return {**tables, "enrolments": enrolments[enrolments["presentation"].isin(list(presentations))].reset_index(drop=True)}
 
 
-def built(tables: dict[str, pd.DataFrame], cfg: DictConfig, week: int, attributes: tuple[str, ...]) -> pd.DataFrame:
-    """Features of everybody at the end of a week."""
-    taken = Snapshot(7 * week, cfg.population, cfg.assessments_by, attributes).take(tables)
-    return features.build(taken)
+def reads_weeks(cfg: DictConfig) -> bool:
+    """Whether the model of the config reads a column a week."""
+    return bool(getattr(get_class(cfg.risk._target_), "weekly", False))
 
 
-def said(table: pd.DataFrame, y: pd.Series, parts: list[Split], cfg: DictConfig, week: int, refits: int | None) -> Week:
+def built(tables: dict[str, pd.DataFrame], cfg: DictConfig, day: int, attributes: tuple[str, ...]) -> pd.DataFrame:
+    """Features of everybody at the end of a day."""
+    taken = Snapshot(day, cfg.population, cfg.assessments_by, attributes).take(tables)
+    return course_features.course_features(taken, reads_weeks(cfg))
+
+
+def beside(tables: dict[str, pd.DataFrame], cfg: DictConfig, week: int, attributes: tuple[str, ...]) -> dict[int, pd.DataFrame]:
+    """Features at the ends of days near that of a week, to learn from: due days move from year to year. None for a model that reads weeks."""
+    days = [7 * week + step * cfg.nearby for step in (-1, 1)] if cfg.nearby and not reads_weeks(cfg) else []
+    return {day: built(tables, cfg, day, attributes) for day in days if day >= 0}
+
+
+def learnt_from(table: pd.DataFrame, near: dict[int, pd.DataFrame], split: Split, kind: str, cutoff: int) -> pd.DataFrame:
+    """Rows of the learning part, those of the days nearby beside them, with the day as a further level; nobody (or no run) that is judged is among them."""
+    level, aside = ("learner_id" if kind == "learner" else "presentation"), split.part(table, "test").index
+    found = {cutoff: split.part(table, "train")}
+    found |= {day: rows[~rows.index.get_level_values(level).isin(aside.get_level_values(level))] for day, rows in near.items()}
+    return pd.concat(found, names=["cutoff"]).reorder_levels([*table.index.names, "cutoff"])
+
+
+def said(table: pd.DataFrame, y: pd.Series, parts: list[Split], cfg: DictConfig, week: int, refits: int | None, near: dict[int, pd.DataFrame]) -> Week:
     """Risks of everybody who is judged, each by a model that learnt from the other part; ``refits`` None = those of the config."""
     told, predicted, model = [], [], None
     for split in parts:
         model = instantiate(cfg.risk, **({} if refits is None else {"refits": refits}))
-        train, test = split.part(table, "train"), split.part(table, "test")
-        model.fit(train, y.reindex(train.index))
+        train, test = learnt_from(table, near, split, cfg.split, 7 * week), split.part(table, "test")
+        model.fit(train, y.reindex(train.index.droplevel("cutoff")).set_axis(train.index))
         told.append(model.score(test))
         predicted.append(model.predict(test))
     risk = pd.concat(told)
@@ -209,7 +251,8 @@ def run(cfg: DictConfig) -> RunReport:
         raise DataError(f"features must be one of {', '.join(SETS)}; found {cfg.features}")
     with recipe.open_run(cfg, batches=True) as job:
         weeks = sorted({*cfg.weeks, cfg.week} | (set() if cfg.weeks else {max(cfg.week - 1, 0)}))
-        tables = course(chosen(job.data.tables, cfg.presentations), cfg.clicks, 7 * weeks[-1])
+        tables = course(chosen(job.data.tables, cfg.presentations), cfg.clicks, 7 * weeks[-1] + cfg.nearby,
+                        job.data.tables.get("enrolments"), cfg.split)
         y, ends = outcomes.outcome(tables), outcomes.end_day(tables)
         recipe.say(f"protocol     {cfg.population} at the cutoff; assessments by {'day of submission' if cfg.assessments_by == 'submitted' else 'due day'}; "
                    f"{'clicks' if 'events' in tables else 'no clicks'}; outcome: Fail or Withdrawn")
@@ -217,13 +260,13 @@ def run(cfg: DictConfig) -> RunReport:
             attributes = groupings(tables, cfg.attributes) if name == "with_demographics" else ()
             model, found = cfg.risk._target_.rpartition(".")[2].lower() + (" with demographics" if attributes else ""), []
             for week in weeks:
-                table = built(tables, cfg, week, attributes)
+                table = built(tables, cfg, 7 * week, attributes)
                 parts = protocol.splits(table.index, cfg.split, cfg.folds, job.seed)
                 asked = week == cfg.week and name == SETS[cfg.features][0]
                 if asked:
                     keep_split(job, table, parts)
                     past = table.drop(index=np.concatenate([split.part(table, "test").index for split in parts]))
-                found.append(said(table, y, parts, cfg, week, None if asked else 0))
+                found.append(said(table, y, parts, cfg, week, None if asked else 0, beside(tables, cfg, week, attributes)))
                 job.metrics += scored(found[-1], y, cfg, cfg.split, model)
             job.metrics += lasting(found, y, ends, tables, cfg, {"split": cfg.split, "model": model})
             if name == SETS[cfg.features][0]:

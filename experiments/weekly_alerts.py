@@ -10,7 +10,7 @@ import pandas as pd
 
 from edukit.alert_log import UNIT, AlertLog, evaluate
 from edukit.report.alerts import AlertPage, write_csv
-from edukit.risk import capacity, interventions
+from edukit.risk import capacity, interventions, outcomes
 from edukit.risk.counterfactual import counterfactuals
 from edukit.risk.expected_benefit import by_kind, in_words
 from edukit.risk.reasons import reasons as reasons_of
@@ -125,7 +125,8 @@ def of_run(job: Run, weeks: Sequence[Any], past: pd.DataFrame, y: pd.Series) -> 
         risks, reasons = explained(found.model, found.features, capacity.risk_table(found.predicted, found.cutoff, cfg.capacity))
         if found.week == cfg.week and "interventions" in job.data.tables and len(past):
             known = past.drop(columns="observed", errors="ignore")
-            told, said, records = by_kind(job.data.tables["interventions"], known, y.reindex(past.index), found.features, found.cutoff)
+            told, said, records = by_kind(job.data.tables["interventions"], known, y.reindex(past.index), found.features, found.cutoff,
+                                           outcomes.left_day(job.data.tables))
             job.metrics += [{**row, "model": "expected benefit"} for row in records]
             for line in said.values():
                 say(f"expected     of a {line}")

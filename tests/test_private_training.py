@@ -37,6 +37,31 @@ def test_what_was_spent_is_no_more_than_what_was_promised(room):
     assert private_training.train(rows, vocabulary, None, **{**SETTINGS, "epochs": 1})[1] is None
 
 
+def test_the_step_of_an_empty_batch_is_noise_and_is_accounted(room, monkeypatch):
+    from opacus.accountants import RDPAccountant
+    from opacus.optimizers import DPOptimizer
+
+    clip, noise, step, learners, moved, steps = DPOptimizer.clip_and_accumulate, DPOptimizer.add_noise, RDPAccountant.step, [], [], []
+
+    def clipped(self):
+        learners.append(len(self.grad_samples[0]))
+        clip(self)
+
+    def noised(self):
+        quiet = all(not p.summed_grad.any() for p in self.params)
+        noise(self)
+        moved.append((quiet, all(p.grad.any() for p in self.params)))
+
+    monkeypatch.setattr(DPOptimizer, "clip_and_accumulate", clipped)
+    monkeypatch.setattr(DPOptimizer, "add_noise", noised)
+    monkeypatch.setattr(RDPAccountant, "step", lambda self, **given: (steps.append(given), step(self, **given)))
+    rows, vocabulary, *_ = room
+    private_training.train(rows, vocabulary, 3.0, **{**SETTINGS, "epochs": 1, "batch_size": 1})
+    empty = [told for count, told in zip(learners, moved, strict=True) if not count]
+    assert len(learners) == len(rows[0]) == len(moved) == len(steps), "as many steps as were planned, each noised and accounted"
+    assert len(empty) > 30 and set(empty) == {(True, True)}
+
+
 def test_without_noise_it_learns_and_with_much_noise_it_does_not(room):
     rows, vocabulary, *_ = room
     y = rows[1][rows[2]].numpy()

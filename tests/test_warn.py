@@ -68,12 +68,35 @@ def test_clicks_that_are_known_of_some_learners_only_are_left_out_or_theirs_alon
     twice = tables["enrolments"].iloc[:3].assign(module_id="other")
     enrolments = pd.concat([tables["enrolments"], twice], ignore_index=True)
     often = enrolments.loc[enrolments["learner_id"].duplicated(keep=False), "learner_id"]
-    tables = {**tables, "enrolments": enrolments, "events": tables["events"][~tables["events"]["learner_id"].isin(often)]}
+    logged = {**tables, "enrolments": enrolments}
+    tables = {**logged, "events": tables["events"][~tables["events"]["learner_id"].isin(often)]}
     assert "events" not in warn.course(tables, "all", 56) and "events" not in warn.course(tables, "none", 56)
     single = warn.course(tables, "single", 56)
     assert len(single["enrolments"]) == len(enrolments) - len(often) and "events" in single
+    whole = warn.course(logged, "single", 56, enrolments, "learner")
+    later = whole["enrolments"].tail(5).assign(presentation="2015B")
+    known = warn.course(logged, "single", 56, pd.concat([enrolments, later]), "learner")
+    for name in ("enrolments", "events"):  # who enrols again later is no matter of today
+        pd.testing.assert_frame_equal(known[name], whole[name])
+    lacking = {**logged, "events": logged["events"][~logged["events"]["learner_id"].isin(later["learner_id"])]}
+    with pytest.raises(DataError, match="found 5 enrolments of learners who enrolled again later"):
+        warn.course(lacking, "single", 56, pd.concat([enrolments, later]), "learner")
     with pytest.raises(DataError, match="needs the table events"):
         warn.course({"enrolments": twice}, "single", 56)
+
+
+def test_days_nearby_are_learnt_from_and_nobody_who_is_judged_is_among_them():
+    tables = SyntheticCourse(modules=1, learners_per_run=20).course()[0]
+    cfg = recipe.config("warn", *QUICK)
+    table, near = warn.built(tables, cfg, 42, ()), warn.beside(tables, cfg, 6, ())
+    assert list(near) == [35, 49] and list(warn.beside(tables, cfg, 0, ())) == [7]
+    for kind in ("presentation", "learner"):
+        split = warn.protocol.splits(table.index, kind, 2)[0]
+        rows, test = warn.learnt_from(table, near, split, kind, 42), split.part(table, "test").index
+        level = "learner_id" if kind == "learner" else "presentation"
+        assert rows.index.is_unique and not rows.index.get_level_values(level).isin(test.get_level_values(level)).any()
+        assert set(rows.index.get_level_values("cutoff")) == {35, 42, 49}
+    assert warn.beside(tables, recipe.config("warn", "risk=gru"), 6, ()) == {} == warn.beside(tables, recipe.config("warn", "nearby=0"), 6, ())
 
 
 @pytest.mark.realdata

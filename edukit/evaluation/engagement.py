@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from edukit.evaluation.module_gaps import of_few
 from edukit.governance.privacy import TOTAL, Aggregate, K, aggregate
 from edukit.schema import DataError
 
@@ -45,7 +46,8 @@ def weekly_aggregate(enrolments: pd.DataFrame, weekly: pd.DataFrame, learners: p
 
 
 def trends(cells: Aggregate) -> pd.DataFrame:
-    """Share active with its 95 % interval (Wilson, 1927, JASA), by group and week; a hidden cell stays hidden.
+    """Share active with its 95 % interval (Wilson, 1927, JASA), by group and week; a hidden cell stays hidden, and a share of few is hidden as well
+    (:func:`~edukit.evaluation.module_gaps.of_few`); where a week has nothing left to hide it behind, the share of everybody goes too.
 
     Returns
     -------
@@ -54,7 +56,12 @@ def trends(cells: Aggregate) -> pd.DataFrame:
     """
     group, table = cells.by[0], cells.cells
     table = table[table["week"] != TOTAL].reset_index(drop=True)
-    n, p, z = table["n"].astype(float), table["active_mean"], 1.959964
+    n, p, z = table["n"].astype("Float64").astype(float), table["active_mean"], 1.959964
+    whole = table[group] == TOTAL
+    hide = pd.Series(False, table.index)
+    hide[~whole] = of_few((p * n)[~whole], n[~whole], cells.k, table.loc[~whole, "week"]).to_numpy()
+    alone = (hide & ~whole).groupby(table["week"]).transform("sum") == 1
+    p = p.mask(hide | (whole & (alone | of_few(p * n, n, cells.k, pd.Series(range(len(p)))))))
     middle, half = (p + z**2 / (2 * n)) / (1 + z**2 / n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return pd.DataFrame({"group": table[group], "week": table["week"].astype(int), "n": table["n"], "value": p, "low": middle - half, "high": middle + half,
                          "state": np.where(p.isna(), "suppressed", "estimated")})

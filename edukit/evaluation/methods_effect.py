@@ -25,29 +25,32 @@ from edukit.metrics import holm
 from edukit.schema import DataError
 
 STYLE = re.compile(r"learning.?style|\bvark\b|visual.?learner|auditory.?learner|kin[a]?esthetic", re.IGNORECASE)
+Z = 1.959964  # normal quantile of a 95 % interval
 COLUMNS = ["approach", "against", "group", "value", "low", "high", "p", "p_adjusted", "n", "n_approach", "verdict", "naive"]
 
 
 def evaluate_methods(table: pd.DataFrame, outcome: str, approach: str, suits: str, covariates: Sequence[str], reference: str | None = None, groups: int = 3,
-                     seed: int = 0) -> pd.DataFrame:
+                     learner: str = "learner_id", seed: int = 0) -> pd.DataFrame:
     """Compare teaching approaches within groups of learners.
 
     Parameters
     ----------
-    table : one row a learner (or enrolment).
+    table : one row a learner (or enrolment; rows of one learner are no independent witnesses, and are never on both sides of a fold).
     outcome : column with a number (a mark, or 1 for passed).
     approach : column with the approach a learner was taught by.
     suits : column by which learners are grouped: a number is cut into ``groups`` of equal size, a name is taken as it is.
     covariates : columns known before teaching, which may have to do with both who was taught how and the outcome; ``suits`` is always among them.
     reference : the approach the others are compared with; default the most frequent.
     groups : how many groups a number is cut into.
+    learner : column that tells whose row it is; where there is none each row is somebody else's.
     seed : of the folds.
 
     Returns
     -------
     DataFrame
         A row an approach and group, then a row an approach with the difference of the last group from the first (``high - low``): value, low, high
-        (95 %, one at a time), p, p_adjusted (Holm over all rows), n, n_approach (learners of it), verdict, naive (plain difference of means).
+        (95 %, one at a time, errors clustered by learner), p, p_adjusted (Holm over all rows), n, n_approach (learners of it), verdict, naive (plain
+        difference of means).
 
     Raises
     ------
@@ -59,8 +62,10 @@ def evaluate_methods(table: pd.DataFrame, outcome: str, approach: str, suits: st
     if absent := [c for c in (outcome, approach, suits, *covariates) if c not in table]:
         raise DataError(f"approaches are compared from the columns {', '.join(absent)}; found {', '.join(map(str, table.columns))}.")
     columns = list(dict.fromkeys([suits, *covariates]))
-    work = table[[outcome, approach, *columns]].dropna().reset_index(drop=True)
-    counts = work[approach].value_counts()
+    whole = table[[outcome, approach, *columns]].notna().all(axis=1)
+    work = table.loc[whole, [outcome, approach, *columns]].reset_index(drop=True)
+    whose = pd.factorize(table.loc[whole, learner])[0] if learner in table else np.arange(len(work))
+    counts = work.assign(_whose=whose).groupby(approach, observed=True)["_whose"].nunique().sort_values(ascending=False, kind="stable")
     if len(counts) < 2:
         raise DataError(f"{approach} must hold two approaches or more; found {', '.join(map(str, counts.index)) or 'none'}.")
     reference = counts.index[0] if reference is None else reference
@@ -72,7 +77,7 @@ def evaluate_methods(table: pd.DataFrame, outcome: str, approach: str, suits: st
     member = work["_group"].cat.codes.to_numpy()
     w = pd.get_dummies(work[columns], dtype=float).to_numpy(float)
     y = work[outcome].to_numpy(float)
-    found = _judged(y, taught, member, w, names, labels, seed) if counts.min() >= FEWEST else []
+    found = _judged(y, taught, member, w, whose, names, labels, seed) if counts.min() >= FEWEST else []
     if not found:
         found = [_row(names[a], reference, g, TOO_FEW) for a in range(1, len(names)) for g in labels]
     result = pd.DataFrame(found, columns=COLUMNS)
@@ -96,52 +101,78 @@ def _grouped(values: pd.Series, groups: int) -> pd.Series:
     return values.astype(str).astype("category")
 
 
-def _judged(y: np.ndarray, taught: np.ndarray, member: np.ndarray, w: np.ndarray, names: list, labels: list[str], seed: int) -> list[dict]:
-    """Effects by group with cross-fitted nuisances: scores that are doubly robust, regressed on the groups."""
+def _scores(y: np.ndarray, taught: np.ndarray, member_of: np.ndarray, w: np.ndarray, whose: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N, A) chance of each approach, and (N, A - 1) doubly robust scores of each approach against the first, all by models without the learner's fold."""
     try:
-        from econml.dr import LinearDRLearner
+        from econml.dr import DRLearner
     except ImportError:
         raise DataError("comparing approaches needs the library econml; found none installed. pip install 'edukit[causal]'") from None
+    from sklearn.base import BaseEstimator
     from sklearn.linear_model import LogisticRegression, RidgeCV
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    class Kept(BaseEstimator):
+        """The last stage: keeps the scores, whose means by group are the effects."""
+
+        def fit(self, x: np.ndarray, score: np.ndarray) -> Any:
+            self.score_ = score.reshape(len(score), -1)
+            return self
+
+        def predict(self, x: np.ndarray) -> np.ndarray:
+            return np.tile(self.score_.mean(axis=0), (len(x), 1))
 
     def shaped(model: Any) -> Any:
         return make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler(), model)
 
-    member_of = np.eye(len(labels))[member]
     propensity = shaped(LogisticRegression(max_iter=1000))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(w, taught, whose))
     p = cross_val_predict(propensity, np.column_stack([member_of, w]), taught, cv=folds, method="predict_proba")
-    learner = LinearDRLearner(model_propensity=propensity, model_regression=shaped(RidgeCV(np.logspace(-2, 3, 11))), fit_cate_intercept=False,
-                              min_propensity=COMPARABLE[0] / 5, cv=FOLDS, random_state=seed)
+    learner = DRLearner(model_propensity=propensity, model_regression=shaped(RidgeCV(np.logspace(-2, 3, 11))), model_final=Kept(), multitask_model_final=True,
+                        min_propensity=COMPARABLE[0] / 5, cv=folds, random_state=seed)
     learner.fit(y, taught, X=member_of, W=w)
+    return np.asarray(p), learner.multitask_model_cate.score_
+
+
+def _judged(y: np.ndarray, taught: np.ndarray, member: np.ndarray, w: np.ndarray, whose: np.ndarray, names: list, labels: list[str], seed: int) -> list[dict]:
+    """Effects by group: means of scores that are doubly robust, with cross-fitted nuisances."""
+    p, scores = _scores(y, taught, np.eye(len(labels))[member], w, whose, seed)
     found: list[dict] = []
     for arm in range(1, len(names)):
         alike = np.all(p[:, [0, arm]] >= COMPARABLE[0], axis=1)
         able = []
         for g, label in enumerate(labels):
             one, other = (member == g) & (taught == arm), (member == g) & (taught == 0)
-            sizes = {"n": int((member == g).sum()), "n_approach": int(one.sum())}
-            if min(one.sum(), other.sum()) < FEWEST:
+            sizes = {"n": _people(whose, member == g), "n_approach": _people(whose, one)}
+            if min(_people(whose, side) for side in (one, other)) < FEWEST:
                 found.append(_row(names[arm], names[0], label, TOO_FEW, **sizes))
             elif alike[member == g].mean() < OVERLAP:
                 found.append(_row(names[arm], names[0], label, NO_OVERLAP, **sizes))
             else:
                 able.append(g)
-                told = _told(learner, np.eye(len(labels))[[g]], arm)
+                told = _told(scores[:, arm - 1], whose, (member == g) / (member == g).sum())
                 found.append(_row(names[arm], names[0], label, "", **sizes, **told, naive=y[one].mean() - y[other].mean()))
         if {0, len(labels) - 1} <= set(able) and len(labels) > 1:
-            apart = np.eye(len(labels))[[-1]] - np.eye(len(labels))[[0]]
-            found.append(_row(names[arm], names[0], f"{labels[-1]} - {labels[0]}", "", n=len(y), n_approach=int((taught == arm).sum()),
-                              **_told(learner, apart, arm)))
+            last, first = (member == len(labels) - 1), (member == 0)
+            found.append(_row(names[arm], names[0], f"{labels[-1]} - {labels[0]}", "", n=_people(whose, last | first),
+                              n_approach=_people(whose, (taught == arm) & (last | first)),
+                              **_told(scores[:, arm - 1], whose, last / last.sum() - first / first.sum())))
     return found
 
 
-def _told(learner: Any, x: np.ndarray, arm: int) -> dict[str, float]:
-    """Effect at ``x`` with interval and p-value."""
-    said = learner.effect_inference(x, T0=0, T1=arm)
-    low, high = said.conf_int(alpha=0.05)
-    return {"value": float(np.ravel(said.point_estimate)[0]), "low": float(np.ravel(low)[0]), "high": float(np.ravel(high)[0]),
-            "p": float(np.ravel(said.pvalue())[0])}
+def _people(whose: np.ndarray, rows: np.ndarray) -> int:
+    return len(np.unique(whose[rows]))
+
+
+def _told(score: np.ndarray, whose: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    """Weighted sum of scores, where each sign of the weights adds up to one group, with interval and p-value; rows of one learner belong together."""
+    from scipy.stats import norm
+
+    value, off = float(weight @ score), np.zeros(len(score))
+    for side in (weight > 0, weight < 0):
+        if side.any():
+            off[side] = weight[side] * (score[side] - score[side].mean())
+    sums = np.bincount(pd.factorize(whose[weight != 0])[0], off[weight != 0])
+    se = float(np.sqrt(sums @ sums * len(sums) / (len(sums) - 1)))
+    return {"value": value, "low": value - Z * se, "high": value + Z * se, "p": float(2 * norm.sf(abs(value) / se)) if se > 0 else float("nan")}

@@ -26,8 +26,11 @@ USES = {
     "risk": ("Tells who may need support while there is time, so that a person looks at what could help.",
              ("Any course, year or population unlike the one it learnt from, before it was checked there.",)),
     "graph": ("Suggests which concepts build on which, for people to confirm.", ("A curriculum that nobody has looked at.",)),
+    "grading": ("Suggests scores of written answers by a rubric, and leaves what it is not sure of to a person.",
+                ("Final marks that no person has looked at, above all where much hangs on them.",
+                 "Questions, ages or languages unlike those it was measured on: grade some by hand and compare first.")),
     "gaps": ("Shows where a cohort is stuck and what that is associated with.", ("Appraising a class or a teacher.",))}
-OVERALL = ("auc", "ap", "log_loss", "brier", "ece", "precision", "recall")
+OVERALL = ("qwk", "exact_agreement", "auc", "ap", "log_loss", "brier", "ece", "precision", "recall")
 
 
 def card(*, model: str, room: str, settings: Mapping[str, Any], data: Mapping[str, Any], description: str, not_for: str, to_audit: str,

@@ -65,6 +65,36 @@ def module_aggregate(tables: Mapping[str, pd.DataFrame], intake: Sequence[str] =
     return aggregate(intake_rows(tables, intake, seed), ["module_id", "presentation"], ["passed", "expected", "variance"])
 
 
+def of_few(count: pd.Series, size: pd.Series, k: int, line: pd.Series | None = None) -> pd.Series:
+    """Which shares must not be shown: those that stand for 1 to ``k`` - 1 learners, or for all but so few; and others of their line that would give them away.
+
+    Where anything of a line is hidden, two cells of it are at least, and together they stand for ``k`` learners or more on either side, so that a total
+    less what is shown tells of nobody.
+
+    Parameters
+    ----------
+    count, size : learners of whom it is true, and learners in all, by cell; missing = hidden already.
+    line : cells with the same value add up to a total that is known; default: all of them.
+
+    Examples
+    --------
+    >>> of_few(pd.Series([3, 40, 60]), pd.Series([50, 90, 100]), 10).tolist()
+    [True, True, False]
+    """
+    count, size = (v.astype("Float64").astype(float).round().reset_index(drop=True) for v in (count, size))
+    least = pd.Series(np.minimum(count, size - count), count.index)
+    hide = count.isna() | count.between(1, k - 1) | (size - count).between(1, k - 1)
+    for _, cells in (pd.Series(0, count.index) if line is None else line.reset_index(drop=True)).groupby(lambda at: 0 if line is None else line.iloc[at]):
+        order = list(least[cells.index][~hide[cells.index]].sort_values(kind="stable").index)
+        while order and hide[cells.index].any():
+            hidden = cells.index[hide[cells.index]]
+            sides = (count[hidden].sum(), (size[hidden] - count[hidden]).sum())
+            if len(hidden) > 1 and not any(0 < side < k for side in sides):
+                break
+            hide[order.pop(0)] = True
+    return hide
+
+
 def funnel(cells: Aggregate) -> pd.DataFrame:
     """Module gaps: observed less expected share, limits that chance alone allows, and the gap shrunken toward none.
 
@@ -72,13 +102,14 @@ def funnel(cells: Aggregate) -> pd.DataFrame:
     -------
     DataFrame
         module_id, presentation, n, observed, expected, gap, error (of chance), shrunken, low, high (95 %, empirical Bayes: the spread of true gaps
-        is estimated from all runs), state (inside, outside 95 %, outside 99.8 %, suppressed).
+        is estimated from all runs), state (inside, outside 95 %, outside 99.8 %, suppressed: also where a share would stand for fewer than k learners).
     """
     table = cells.cells
     table = table[(table["module_id"] != TOTAL) & (table["presentation"] != TOTAL)].reset_index(drop=True)
     rows = (table["passed_sum"] / table["passed_mean"].where(table["passed_mean"] > 0)).astype(float)
     n = rows.where(rows.notna(), table["n"].astype("Float64").to_numpy(float, na_value=np.nan))
-    gap, error = table["passed_mean"] - table["expected_mean"], np.sqrt(table["variance_sum"].clip(lower=1e-9)) / n
+    passed = table["passed_mean"].mask(of_few(table["passed_mean"] * n, n, cells.k))
+    gap, error = passed - table["expected_mean"], np.sqrt(table["variance_sum"].clip(lower=1e-9)) / n
     known = gap.notna() & np.isfinite(error)
     spread = _spread(gap[known].to_numpy(), error[known].to_numpy())
     keep = spread / (spread + error**2) if spread else 0.0 * error
@@ -86,7 +117,7 @@ def funnel(cells: Aggregate) -> pd.DataFrame:
     state = np.select([~known, z > LIMITS["99.8"], z > LIMITS["95"]], [HIDDEN, "outside 99.8 %", "outside 95 %"], "inside")
     unsure = 2 / max(int(known.sum()) - 2, 1) * (1 - keep) ** 2 * gap**2  # the spread is estimated too (Morris, 1983, JASA)
     half = LIMITS["95"] * np.sqrt(keep * error**2 + unsure)
-    return pd.DataFrame({"module_id": table["module_id"], "presentation": table["presentation"], "n": table["n"], "observed": table["passed_mean"],
+    return pd.DataFrame({"module_id": table["module_id"], "presentation": table["presentation"], "n": table["n"], "observed": passed,
                          "expected": table["expected_mean"], "gap": gap, "error": error, "shrunken": keep * gap, "low": keep * gap - half,
                          "high": keep * gap + half, "state": state})
 
@@ -171,6 +202,7 @@ def term_against_term(cells: Aggregate) -> pd.DataFrame:
     table = cells.cells
     table = table[(table["module_id"] != TOTAL) & (table["presentation"] != TOTAL)].sort_values(["module_id", "presentation"], ignore_index=True)
     n = table["n"].astype(float)
+    table["stayed_mean"] = table["stayed_mean"].mask(of_few(table["stayed_mean"] * n, n, cells.k))
     table["stayed_error"] = table["stayed_mean"] * (1 - table["stayed_mean"]) / (n - 1)
     table["handed_in_error"] = (table["handed_in_squared_mean"] - table["handed_in_mean"] ** 2).clip(lower=0) / (n - 1)
     last = table.groupby("module_id").shift()

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from edukit.evaluation import reform_designs as designs
+from edukit.governance.privacy import K
 from edukit.metrics import holm, record, shown
 from edukit.schema import DataError
 
@@ -69,10 +70,11 @@ class Reform:
         return found + self.notes
 
     def records(self) -> list[dict]:
-        """Metric records: effect, naive effect and placebos."""
+        """Metric records: effect, naive effect and placebos; without the numbers of fewer than ten learners, and without their number."""
         def of(name: str, row: dict, channel: str) -> dict:
-            value, low, high = (None if row[k] is None or not np.isfinite(row[k]) else float(row[k]) for k in ("value", "low", "high"))
-            return record(name, value, int(row["n"]), low, high, group=str(row["arm"]), channel=channel, model=self.design)
+            few = 0 < row["n"] < K
+            value, low, high = (None if few or row[k] is None or not np.isfinite(row[k]) else float(row[k]) for k in ("value", "low", "high"))
+            return record(name, value, None if few else int(row["n"]), low, high, group=str(row["arm"]), channel=channel, model=self.design)
 
         return [of("effect", r, self.outcome) for r in self.effects.to_dict("records")] + \
             [of("naive_effect", r, self.outcome) for r in self.naive.to_dict("records")] + \
@@ -136,12 +138,8 @@ def evaluate_reform(table: pd.DataFrame, design: str, outcome: str, treatment: s
     asked = _Asked(work, design, treatment, names, strata, clusters, time, starts, list(covariates), assigned, draws, seed)
     effects, plain, notes = asked.of(outcome, scale, shuffle=True)
     tried = asked.placebos(outcome, list(placebos))
-    table_of = pd.DataFrame(effects)
-    known = table_of["p"].notna().to_numpy()
-    table_of["p_adjusted"] = np.nan
-    table_of.loc[known, "p_adjusted"] = holm(table_of.loc[known, "p"].astype(float))
     moved = bool((tried["p_adjusted"] < LEVEL).any())
-    table_of["verdict"] = [_verdict(row, moved) for row in table_of.to_dict("records")]
+    table_of = _adjusted([pd.DataFrame(effects)], [moved])[0]
     notes = [RESTS_ON[design], *notes]
     if len(work) < len(table.dropna(subset=[treatment] if design != "interrupted" else [])):
         notes.append(f"Rows without {', '.join([treatment, *whose])} are left out.")
@@ -152,6 +150,25 @@ def evaluate_reform(table: pd.DataFrame, design: str, outcome: str, treatment: s
     if len(attrition) and ((attrition["low"] > 0) | (attrition["high"] < 0)).any():
         notes.append("Outcomes are missing more often in one arm: the comparison is of those who stayed.")
     return Reform(design, outcome, "standard deviations" if in_sd else "points", table_of, pd.DataFrame(plain), tried, asked.balance(outcome), attrition, notes)
+
+
+def together(found: Sequence[Reform]) -> list[Reform]:
+    """The same findings, corrected for all that were asked about: Holm over every arm of every outcome, and the verdicts that follow.
+
+    Placebos stay corrected within their own outcome, so that more outcomes make none of them harder to see.
+    """
+    tables = _adjusted([one.effects for one in found], [bool((one.placebos["p_adjusted"] < LEVEL).any()) for one in found])
+    return [replace(one, effects=table) for one, table in zip(found, tables, strict=True)]
+
+
+def _adjusted(tables: Sequence[pd.DataFrame], moved: Sequence[bool]) -> list[pd.DataFrame]:
+    """Tables of effects with ``p_adjusted`` over all of them, and the verdict of each row; ``moved`` tells whose placebos moved."""
+    p = [table["p"].astype(float) for table in tables]
+    whole = pd.concat(p, ignore_index=True)
+    whole[whole.notna()] = holm(whole.dropna())
+    ends = np.cumsum([len(part) for part in p])
+    made = [table.assign(p_adjusted=whole.to_numpy()[end - len(table):end]) for table, end in zip(tables, ends, strict=True)]
+    return [table.assign(verdict=[_verdict(row, other) for row in table.to_dict("records")]) for table, other in zip(made, moved, strict=True)]
 
 
 def _check(table: pd.DataFrame, design: str, needed: list[str], time: str | None, starts: object, covariates: Sequence[str], clusters: str | None) -> None:

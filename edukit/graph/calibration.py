@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 import pandas as pd
 
+from edukit.recalibration import Platt
+
 PAIR = ["concept_id", "requires_id"]
 BINS = 10
-EDGE = 1e-4  # scores are held this far from 0 and 1
-
-
-def _log_odds(score: np.ndarray) -> np.ndarray:
-    held = np.clip(score, EDGE, 1 - EDGE)
-    return np.log(held / (1 - held))
 
 
 def headline(answers: pd.DataFrame) -> pd.DataFrame:
     """Answers without random negatives and without positives that follow from the pairs learnt from: both are easy, and would flatter."""
     return answers[(answers["origin"] != "random") & ~answers["implied"].astype(bool)]
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """From a score in [0, 1] to a probability: σ(slope · log-odds + shift), with a slope of at least 0, so that no order is turned.
-
-    References
-    ----------
-    Platt (1999), Advances in Large Margin Classifiers; Kull, Silva Filho & Flach (2017), AISTATS (on log-odds).
-    """
-
-    slope: float = 1.0
-    shift: float = 0.0
-
-    @classmethod
-    def fit(cls, score: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> Self:
-        """The curve of some pairs (N,) that the scores were not learnt from; scores stay as they are where only one label is there."""
-        if len(np.unique(label)) < 2:
-            return cls()
-        from sklearn.linear_model import LogisticRegression
-
-        curve = LogisticRegression(C=1e3).fit(_log_odds(score)[:, None], label, weight)
-        slope, share = float(curve.coef_[0, 0]), float(np.average(label, weights=weight))
-        return cls(slope, float(curve.intercept_[0])) if slope > 0 else cls(0.0, float(np.log(share / (1 - share))))
-
-    def __call__(self, score: np.ndarray) -> np.ndarray:
-        """(N,) probabilities."""
-        return 1 / (1 + np.exp(-(self.slope * _log_odds(np.asarray(score, float)) + self.shift)))
 
 
 def cross_fitted(answers: pd.DataFrame) -> pd.Series:
@@ -72,7 +37,7 @@ def cross_fitted(answers: pd.DataFrame) -> pd.Series:
     for seed, fold in dict.fromkeys(zip(seeds, folds, strict=True)):
         here = (seeds == seed) & (folds == fold)
         others = (seeds == seed) & ~here & counts & ~np.isin(pair, pair[here])
-        found[here] = Calibration.fit(score[others], label[others])(score[here]) if others.any() else score[here]
+        found[here] = Platt.fit(score[others], label[others])(score[here]) if others.any() else score[here]
     return pd.Series(found, index=answers.index, name="probability")
 
 
@@ -99,7 +64,7 @@ def edge_probabilities(pairs: pd.DataFrame, score: np.ndarray, answers: pd.DataF
     both = pd.concat([plain, random])
     often = len(plain) / max(len(plain.drop_duplicates(PAIR)), 1)  # how often a pair is asked: by two folds of a seed where concepts are held out
     weight = np.where(both["origin"] == "random", others * often / max(len(random), 1), 1.0)
-    curve, prudent = (Calibration.fit(rows["score"].to_numpy(float), rows["label"].to_numpy(float), w) for rows, w in ((plain, None), (both, weight)))
+    curve, prudent = (Platt.fit(rows["score"].to_numpy(float), rows["label"].to_numpy(float), w) for rows, w in ((plain, None), (both, weight)))
     own = answers[answers["origin"] != "random"].groupby(PAIR)["probability"].mean().reindex(pd.MultiIndex.from_frame(pairs[PAIR])).to_numpy(float)
     there = np.isfinite(own)
     return pd.DataFrame({"judged": there, "probability": np.where(there, own, prudent(score)), "if_judged": np.where(there, own, curve(score))},

@@ -16,7 +16,7 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 
-from edukit.risk.features import MONOTONE, actionable, meaning
+from edukit.risk.features import MONOTONE, TO_RUN, actionable, meaning
 from edukit.schema import DataError
 
 NONE_FOUND = "none found"
@@ -27,7 +27,8 @@ CARRIED: dict[str, str] = {
     **dict.fromkeys(("clicks", "clicks_to_median", "click_change"), "recent_clicks"), "active_days_to_mean": "active_days",
     "weak_concepts": "mean_mastery",
 }
-"""Features that count the same thing as another one: they change with it, and are never changed alone where that one is there."""
+"""Features that count the same thing as another one (as those less the
+mean of their run do): they change with it, and are never changed alone where that one is there."""
 TOGETHER, GRID, ROWS = 4, 6, 50_000  # levers tried in pairs, values of each then, rows asked at once
 
 
@@ -151,6 +152,7 @@ class _Search:
         after: dict[str, float] = {}
         for name, value in new.items():
             after |= {name: value, **{n: self._seen(n, v) for n, v in carried(own, name, value).items() if n in own and not np.isnan(v)}}
+        after |= {name + TO_RUN: own[name + TO_RUN] + value - own[name] for name, value in after.items() if name + TO_RUN in own}
         changed = {name: (float(own[name]), float(value)) for name, value in after.items() if own[name] != value}
         return _Trial(row, tuple(new), changed, sum(abs(self._rank(name, value) - self._rank(name, own[name])) for name, value in new.items()))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from edukit.protocols import NotFittedError
+from edukit.recalibration import packed, unpacked
 from edukit.reproducibility import write_json
 from edukit.risk import recalibration
 from edukit.risk.features import MONOTONE, NOT_READ, OBSERVED
@@ -115,7 +116,7 @@ class EarlyWarning:
         settings = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         write_json(Path(path), {"kind": self.kind, "settings": settings, "columns": self.columns_, "calibration": self.calibration_,
                                 "calibrated_on": self.calibrated_on_, "models": [self._pack(m) for m in self._models],
-                                "curves": [recalibration.packed(c) for c in self._curves]})
+                                "curves": [packed(c) for c in self._curves]})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -127,7 +128,7 @@ class EarlyWarning:
             model = cls(**kept["settings"])
             model.columns_, model.calibration_, model.calibrated_on_ = kept["columns"], kept["calibration"], kept["calibrated_on"]
             model._models = [model._unpack(m) for m in kept["models"]]
-            model._curves = [recalibration.unpacked(c) for c in kept["curves"]]
+            model._curves = [unpacked(c) for c in kept["curves"]]
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise

@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from edukit.governance.privacy import K
 from edukit.metrics import auc, record
 from edukit.protocols import NotFittedError
 from edukit.schema import DataError
@@ -27,8 +28,12 @@ STATES = ("estimated", "not enough data")
 Z = 1.959964  # normal quantile of a 95 % interval
 
 
-def helped_in(interventions: pd.DataFrame, units: pd.MultiIndex, kind: str, after: float, until: float) -> pd.Series:
-    """Who was helped in a stretch of days: 1, who was not: 0, and NaN for who was helped that way before it.
+def helped_in(interventions: pd.DataFrame, units: pd.MultiIndex, kind: str, after: float, until: float, left: pd.Series | None = None) -> pd.Series:
+    """Who was helped in a stretch of days: 1, who was not: 0, and NaN for who was helped that way before it, or had left by the time of help.
+
+    Help reaches only who is still there. Compared are therefore those who were still enrolled on the last day in the stretch on which anybody was helped
+    that way, helped or not; who had left by then is left out, helped or not (the landmark of Anderson, Cain and Gelber, 1983, Journal of Clinical
+    Oncology 1). That help kept somebody who would have left before that day is thus not counted.
 
     Parameters
     ----------
@@ -36,6 +41,12 @@ def helped_in(interventions: pd.DataFrame, units: pd.MultiIndex, kind: str, afte
     units : (learner_id, module_id, presentation) of the learners in question.
     kind : what was done.
     after, until : days; the first is the cutoff of the features and is left out, the last is counted.
+    left : day on which an enrolment ended early, by unit, NaN for who stayed; None = nobody left.
+
+    Returns
+    -------
+    Series
+        By unit; ``attrs['not_enrolled']`` tells how many were left out because they had left.
 
     Raises
     ------
@@ -47,18 +58,24 @@ def helped_in(interventions: pd.DataFrame, units: pd.MultiIndex, kind: str, afte
         raise DataError(f"the log of interventions must hold some of kind {kind!r}; found {', '.join(sorted(interventions['kind'].unique())) or 'none'}.")
     key = [name for name in units.names if name in log]
     days = units.to_frame(index=False).merge(log[[*key, "day"]], on=key)
-    days = days.assign(before=days["day"] <= after, now=(days["day"] > after) & (days["day"] <= until)).groupby(list(units.names))[["before", "now"]].any()
-    days = days.reindex(units, fill_value=False)
-    return days["now"].astype("float64").mask(days["before"]).rename(kind)
+    names = list(units.names)
+    before = days[days["day"] <= after].groupby(names).size().reindex(units).notna()
+    first = days[(days["day"] > after) & (days["day"] <= until)].groupby(names)["day"].min()
+    helped = first.reindex(units).notna().astype("float64").mask(before).rename(kind)
+    helped.attrs["not_enrolled"] = 0
+    if left is not None and len(first):
+        gone = (left.reindex(units) < first.max()) & helped.notna()
+        helped = helped.mask(gone)
+        helped.attrs["not_enrolled"] = int(gone.sum())
+    return helped
 
 
-def by_kind(interventions: pd.DataFrame, past: pd.DataFrame, outcome: pd.Series, now: pd.DataFrame, cutoff: float, days: float = 14,
-            **settings: Any) -> tuple[pd.DataFrame, dict[str, str], list[dict]]:
+def by_kind(interventions: pd.DataFrame, past: pd.DataFrame, outcome: pd.Series, now: pd.DataFrame, cutoff: float, left: pd.Series | None = None,
+            days: float = 14, **settings: Any) -> tuple[pd.DataFrame, dict[str, str], list[dict]]:
     """For every kind of intervention in a log, what each learner may expect of it, or why nothing can be said.
 
     Compared are those helped within ``days`` of the cutoff and those not helped by then (some of whom were later: the benefit is of help now
-    against no help now). Who had been helped that way before the cutoff is left out. Who left within those days, before help could reach them, counts as
-    not helped: that favours help, the more so the longer ``days`` are.
+    against no help now). Left out are who had been helped that way before the cutoff, and who had left by the time of help (:func:`helped_in`).
 
     Parameters
     ----------
@@ -66,6 +83,7 @@ def by_kind(interventions: pd.DataFrame, past: pd.DataFrame, outcome: pd.Series,
     past, now : features at the cutoff of learners whose ending is known, and of those asked about.
     outcome : 1 = failed or withdrew, by unit.
     cutoff : day the features were taken.
+    left : day on which a past enrolment ended early, by unit, NaN for who stayed.
     settings : of :class:`ExpectedBenefit`.
 
     Returns
@@ -76,17 +94,23 @@ def by_kind(interventions: pd.DataFrame, past: pd.DataFrame, outcome: pd.Series,
     """
     tables, said, records = [], {}, []
     for kind in sorted(interventions["kind"].unique()):
+        helped = helped_in(interventions, past.index, kind, cutoff, cutoff + days, left)
         try:
-            model = ExpectedBenefit(**settings).fit(past, helped_in(interventions, past.index, kind, cutoff, cutoff + days), outcome)
+            model = ExpectedBenefit(**settings).fit(past, helped, outcome)
         except DataError as refusal:
             said[kind] = f"{kind}: nothing is said. {refusal}"
             continue
         tables.append(model.predict(now).assign(kind=kind))
         records += [{**row, "channel": kind} for row in model.average_]
-        whole, helped, plain = (points(r["value"], r["low"], r["high"]) for r in model.average_)
-        said[kind] = (f"{kind}: {whole}, over {model.overlap_['within']:,} comparable learners; among those who had it {helped}; "
-                      f"the plain comparison, which misleads: {plain}")
+        whole, own, plain = (points(r["value"], r["low"], r["high"]) for r in model.average_)
+        said[kind] = (f"{kind}: {whole}, over {model.overlap_['within']:,} comparable learners; among those who had it {own}; "
+                      f"the plain comparison, which misleads: {plain}; {_few(helped.attrs['not_enrolled'])} had left by the time of help and are left out")
     return pd.concat(tables) if tables else pd.DataFrame({"kind": []}, index=now.index[:0]), said, records
+
+
+def _few(n: int) -> str:
+    """A number of learners as it may be said."""
+    return f"{n:,}" if n == 0 or n >= K else f"fewer than {K}"
 
 
 def points(benefit: float, low: float, high: float) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from edukit.risk.clicks import click_features
-from edukit.risk.snapshot import UNIT, Taken
+from edukit.risk.snapshot import RUN, UNIT, Taken
 from edukit.risk.work import work_features
 from edukit.schema import DataError
 
@@ -53,6 +53,15 @@ ACTIONABLE: dict[str, str] = {
     "mean_mastery": "mean mastery of the concepts met",
     "lowest_mastery": "mastery of the weakest concept met",
     "weak_concepts": "concepts met with mastery below one half",
+    "absent": "share of days away, excused or not",
+    "unexcused": "share of days away without excuse",
+    "late_days": "share of days attended that began late",
+    "minutes_late": "mean minutes late on late days",
+    "longest_absence": "longest run of days away, one after the other",
+    "absence_now": "days away up to now, one after the other",
+    "weekday_absence": "share of one weekday missed above that of the others, where it is more than chance",
+    "attendance_change": "attendance of the later half of the days less that of the earlier half",
+    "attendance_slope": "change of attendance in four weeks",
 }
 """What a learner or a teacher can still change: name -> what it means."""
 
@@ -73,6 +82,10 @@ MONOTONE: dict[str, int] = {
                      "lowest_mastery"), -1),
     **dict.fromkeys(("missed", "missed_weight", "missed_in_a_row", "late", "days_since_click", "weak_concepts"), 1)}
 """Which way the risk may go as a feature rises, all else equal: more work handed in never raises it."""
+TO_RUN = "_to_run"
+RELATIVE = ("submitted", "share_submitted", "missed", "missed_weight", "missed_in_a_row", "late", "ahead", "days_since_submission", "days_early",
+            "last_days_early", "mean_score", "weighted_score", "marks_earned", "lowest_score")
+"""Features that are also told less the mean of their run, under their name with :data:`TO_RUN`: due days move from year to year, and counts with them."""
 DIGITS = 9  # decimals kept: sums over learners in another order differ in the last bits
 SEASON = re.compile(r"^\d{4}(\D+)$")  # 2014J: the letters tell when in the year a run begins
 
@@ -124,12 +137,17 @@ def build(taken: Taken, attendance: pd.DataFrame | None = None, mastery: pd.Data
     table = pd.concat([frame.drop(columns=OBSERVED, errors="ignore") for frame in frames], axis=1)
     seen = sum((frame[OBSERVED].fillna(0) for frame in frames if OBSERVED in frame), start=pd.Series(0.0, taken.enrolments))
     table.insert(0, OBSERVED, seen)
-    table.attrs["latest"] = {name: day for block in blocks for name, day in block[1].items() if name in table}
+    latest = {name: day for block in blocks for name, day in block[1].items() if name in table}
+    told = [name for name in RELATIVE if name in table]
+    table = pd.concat([table, (table[told] - table[told].groupby(level=RUN).transform("mean")).add_suffix(TO_RUN)], axis=1)
+    table.attrs["latest"] = {**latest, **{name + TO_RUN: latest[name] for name in told}}
     return table.astype("float64").round(DIGITS)
 
 
 def meaning(feature: str) -> str:
     """What a feature means in words, whichever it is."""
+    if feature.endswith(TO_RUN):
+        return f"{meaning(feature.removesuffix(TO_RUN))}, above or below the mean of the run"
     return ACTIONABLE.get(feature) or CONTEXT.get(feature) or feature.replace("=", ": ").replace("_", " ")
 
 

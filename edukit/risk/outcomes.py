@@ -29,11 +29,17 @@ def outcome(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
     return ended.set_axis(pd.MultiIndex.from_frame(enrolments[UNIT])).rename("outcome").sort_index()
 
 
-def end_day(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
-    """The day an enrolment ended, by unit (index): of withdrawal, else the last of the run; NaN where neither is stated."""
+def left_day(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """The day of withdrawal, by unit (index); NaN where none is stated."""
     enrolments = tables["enrolments"]
     left = enrolments["unregistered_day"] if "unregistered_day" in enrolments else pd.Series(float("nan"), enrolments.index)
-    runs = tables.get("runs")
+    return left.set_axis(pd.MultiIndex.from_frame(enrolments[UNIT])).rename("left_day")
+
+
+def end_day(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """The day an enrolment ended, by unit (index): of withdrawal, else the last of the run; NaN where neither is stated."""
+    enrolments, runs = tables["enrolments"], tables.get("runs")
+    left = left_day(tables).set_axis(enrolments.index)
     if runs is not None and "length_days" in runs:
         left = left.fillna(enrolments.merge(runs, on=RUN, how="left")["length_days"].set_axis(enrolments.index))
     return left.set_axis(pd.MultiIndex.from_frame(enrolments[UNIT])).rename("end_day").sort_index()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from edukit.governance.privacy import K
-from edukit.risk.features import MONOTONE, actionable, meaning
+from edukit.risk.features import MONOTONE, TO_RUN, actionable, meaning
 from edukit.risk.snapshot import RUN
 from edukit.schema import DataError
 
@@ -22,17 +22,20 @@ THEMES: dict[str, tuple[str, ...]] = {
     "pages": ("clicks", "clicks_to_median", "active_days", "active_days_to_mean", "recent_clicks", "click_change", "days_since_click", "kinds_used"),
     "mastery": ("mean_mastery", "lowest_mastery", "weak_concepts"),
 }
-"""Features that tell of one thing: their contributions are added, and one of them speaks for all. Given features of attendance are one theme too."""
+"""Features that tell of one thing: their contributions are added, and one of them speaks for all. Those of attendance are one theme too."""
 KINDS = ("actionable", "context")
 NOTHING = "nothing that can be acted on stands out"
 
 _THEME = {feature: theme for theme, features in THEMES.items() for feature in features}
-_PER_CENT = {"marks_earned", "share_submitted", "missed_weight", "mean_mastery", "lowest_mastery"}
+_AWAY = ("absent", "unexcused", "late_days", "minutes_late", "longest_absence", "absence_now", "weekday_absence")
+_PER_CENT = {"marks_earned", "share_submitted", "missed_weight", "mean_mastery", "lowest_mastery", "absent", "unexcused", "late_days", "weekday_absence",
+             "attendance_change", "attendance_slope"}
 _SIGNED = {"score_to_mean", "last_score_to_mean", "score_change", "active_days_to_mean"}
 _TIMES = {"clicks_to_median", "click_change"}  # logarithms of a ratio
 _EARLY = {"days_early", "last_days_early", "registered_early"}  # days before (negative: after)
 _OF_DUE = {"share_submitted", "missed"}  # said as a count of the work due
-_SIDE = {**MONOTONE, "days_since_submission": 1, **dict.fromkeys(("score_change", "last_days_early", "click_change", "kinds_used"), -1)}
+_SIDE = {**MONOTONE, **dict.fromkeys(("days_since_submission", *_AWAY), 1),
+         **dict.fromkeys(("score_change", "last_days_early", "click_change", "kinds_used", "attendance_change", "attendance_slope"), -1)}
 _SAID_BY = {"clicks_to_median": "clicks", "active_days_to_mean": "active_days"}  # said by the plain number, where that is there
 _SAID = {
     "share_submitted": "has handed in {value} pieces of work due so far; typical {typical}",
@@ -79,7 +82,8 @@ def reasons(contributions: pd.DataFrame, features: pd.DataFrame, usual: pd.DataF
     """What raises each learner's risk, the strongest first, in words.
 
     A theme is a reason where its contributions together raise the risk by at least ``least``. The feature of the theme that contributes most
-    speaks for it; one whose value is the typical one, or lies on its better side, does not speak.
+    speaks for it; one whose value is the typical one, or lies on its better side, does not speak. What a feature adds as it is and less the mean of
+    its run (:data:`~edukit.risk.features.RELATIVE`) is added.
 
     Parameters
     ----------
@@ -107,6 +111,7 @@ def reasons(contributions: pd.DataFrame, features: pd.DataFrame, usual: pd.DataF
     if not contributions.index.isin(features.index).all():
         held = int(contributions.index.isin(features.index).sum())
         raise DataError(f"features must have every row of the contributions; found {held:,} of {len(contributions):,}.")
+    contributions = contributions.T.groupby(lambda name: name.removesuffix(TO_RUN), sort=False).sum().T  # said as the feature itself
     usual = (typical(features) if usual is None else usual).reindex(index=contributions.index)
     known, names = features.reindex(contributions.index), list(contributions)
     values, middle = known[names].to_numpy(float), usual.reindex(columns=names).to_numpy(float)

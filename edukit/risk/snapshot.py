@@ -115,7 +115,7 @@ class Snapshot:
         if name == "submissions" and self.assessments_by == "due" and "assessments" in tables:
             plan = tables["assessments"].set_index("assessment_id")
             due = table["assessment_id"].map(plan["due_day"]) if "due_day" in plan else pd.Series(float("nan"), table.index)
-            known &= (due <= self.cutoff_day) | _banked(table)
+            known &= (due <= self.cutoff_day) | banked(table)
         return table[known].reset_index(drop=True)
 
     def _enrolled(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -127,7 +127,7 @@ class Snapshot:
         return table.reset_index(drop=True)
 
 
-def _banked(submissions: pd.DataFrame) -> pd.Series:
+def banked(submissions: pd.DataFrame) -> pd.Series:
     """Whether each mark was carried over from an earlier presentation."""
     return submissions["banked"].fillna(False).astype(bool) if "banked" in submissions else pd.Series(False, submissions.index)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edukit.evaluation.calibration import Beta, Isotonic, choose
-from edukit.graph.calibration import Calibration
+from edukit.evaluation.calibration import choose
 from edukit.metrics import auc, ece
+from edukit.recalibration import Beta, Isotonic, Platt
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_guessing_that_a_line_cannot_mend_is_bent_away(answers):
     assert method in ("beta", "isotonic") and ece(y[~valid], put_right(said[~valid])) < 0.02 < ece(y[~valid], said[~valid])
     bend = Beta.fit(said[valid], y[valid])(np.linspace(0, 1, 101))
     assert (np.diff(bend) >= 0).all() and 0 < bend[0] < bend[-1] < 1
-    assert isinstance(Beta.fit(said, 1 - y), Calibration)  # no order is turned, even where it is upside down
+    assert isinstance(Beta.fit(said, 1 - y), Platt)  # no order is turned, even where it is upside down
 
 
 def test_right_probabilities_stay_nearly_as_they_are(answers):
@@ -70,3 +70,12 @@ def test_few_learners_or_one_kind_of_answer_choose_nothing():
 def test_the_staircase_stays_off_zero_and_one():
     stairs = Isotonic.fit(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.0, 0, 1, 1]))
     assert 0 < stairs(np.array([0.0]))[0] < 0.15 and 0.85 < stairs(np.array([1.0]))[0] < 1
+
+
+def test_a_weight_counts_a_row_that_often():
+    rng = np.random.default_rng(2)
+    p, weight = rng.random(300), rng.integers(0, 3, 300)
+    y = (rng.random(300) < p**2).astype(float)
+    for curve in (Platt, Beta, Isotonic):
+        told, repeated = curve.fit(p, y, weight.astype(float)), curve.fit(np.repeat(p, weight), np.repeat(y, weight))
+        assert np.abs(told(p) - repeated(p)).max() < 0.005, curve

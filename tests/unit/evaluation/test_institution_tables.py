@@ -113,3 +113,27 @@ def test_a_floor_gives_each_group_its_share():
     assert fair.to_dict() == {"x": 6, "y": 2}
     with pytest.raises(DataError, match="whole number"):
         allocation.allocate(risk, 2.5, 1, 0.5)
+
+
+def test_a_share_that_stands_for_few_learners_is_hidden_with_what_would_give_it_away():
+    few = module_gaps.of_few(pd.Series([3, 40, 60, 47]), pd.Series([50, 90, 100, 50]), 10)
+    assert few.tolist() == [True, False, False, True], "three, and all but three"
+    assert module_gaps.of_few(pd.Series([3, 40, 60]), pd.Series([50, 90, 100]), 10).tolist() == [True, True, False]
+    assert module_gaps.of_few(pd.Series([3, 4, 60]), pd.Series([50, 90, 100]), 10).all(), "three and four are seven together"
+    assert not module_gaps.of_few(pd.Series([0, 50, 60]), pd.Series([50, 50, 100]), 10).any(), "nobody and everybody tell of no few"
+    lines = pd.Series(["x", "y", "x", "y"])
+    assert module_gaps.of_few(pd.Series([3, 40, 60, 20]), pd.Series([50, 90, 100, 60]), 10, lines).tolist() == [True, False, True, False]
+
+
+def test_funnel_and_trends_hide_shares_of_few():
+    ids = [f"u{i}" for i in range(400)]
+    module = np.repeat(["a", "b", "c", "d"], 100)
+    passed = np.concatenate([np.arange(100) < n for n in (97, 60, 50, 40)])
+    seats = pd.DataFrame({"learner_id": ids, "module_id": module, "presentation": "2013J", "final_result": np.where(passed, "Pass", "Fail")})
+    found = module_gaps.funnel(module_gaps.module_aggregate({"enrolments": seats}, ())).set_index("module_id")
+    assert found.loc["a", ["observed", "gap", "shrunken", "low", "high"]].isna().all() and found["observed"].isna().sum() == 2
+    assert (found["state"] == "suppressed").sum() == 2
+    learners = pd.DataFrame({"learner_id": ids, "kind": module})
+    weekly = pd.concat([seats[passed].assign(week=0), seats.assign(week=1)])
+    told = engagement.trends(engagement.weekly_aggregate(seats, weekly, learners, "kind", 2)).set_index(["week", "group"])["value"]
+    assert told[0].isna().sum() == 2 and np.isnan(told[0]["a"]) and told[1].notna().all() and told[0]["all"] > 0

@@ -46,3 +46,14 @@ def test_no_likes_and_few_learners_are_states():
 def test_a_learning_style_is_refused():
     with pytest.raises(DataError, match="learning style"):
         evaluate_methods(taught(0.5).assign(learning_style="visual"), "mark", "approach", "learning_style", [])
+
+
+def test_rows_of_one_learner_are_one_witness():
+    pytest.importorskip("econml")
+    alone = taught(0.6, n=600).assign(learner_id=[f"u{i}" for i in range(600)])
+    thrice = pd.concat([alone] * 3, ignore_index=True)
+    asked = {"outcome": "mark", "approach": "approach", "suits": "prior", "covariates": [], "reference": "lecture"}
+    one, many, naive = (evaluate_methods(rows, **asked).set_index("group") for rows in (alone, thrice, thrice.drop(columns="learner_id")))
+    width, clustered, wrong = ((table["high"] - table["low"]).loc["low"] for table in (one, many, naive))
+    assert clustered == pytest.approx(width, rel=0.2) and wrong < 0.75 * width, "copies of a row tell nothing new"
+    assert many.loc["low", "n"] <= 201 and naive.loc["low", "n"] == 600

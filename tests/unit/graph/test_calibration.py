@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from edukit.graph.calibration import Calibration, cross_fitted, edge_probabilities, reliability
+from edukit.graph.calibration import cross_fitted, edge_probabilities, reliability
+from edukit.recalibration import Platt
 
 
 def answers(sure: float, seed: int = 0, n: int = 3_000) -> pd.DataFrame:
@@ -47,13 +48,13 @@ def test_an_answer_does_not_hear_its_own_label():
 def test_one_fold_or_one_label_leaves_scores_as_they_are():
     said = answers(2.0).assign(fold=0)
     np.testing.assert_array_equal(cross_fitted(said), said["score"])
-    np.testing.assert_allclose(Calibration.fit(np.array([0.2, 0.7]), np.array([1.0, 1.0]))(np.array([0.3])), [0.3])
+    np.testing.assert_allclose(Platt.fit(np.array([0.2, 0.7]), np.array([1.0, 1.0]))(np.array([0.3])), [0.3])
 
 
 def test_scores_that_say_the_opposite_end_at_the_base_rate():
     score = np.linspace(0.05, 0.95, 400)
     label = (np.random.default_rng(0).random(400) > score).astype(float)
-    np.testing.assert_allclose(Calibration.fit(score, label)(np.array([0.1, 0.9])), label.mean())
+    np.testing.assert_allclose(Platt.fit(score, label)(np.array([0.1, 0.9])), label.mean())
 
 
 def test_a_pair_that_nobody_judged_is_less_likely_than_a_judged_one_of_the_same_score():

@@ -10,6 +10,7 @@ import pytest
 
 from edukit import metrics
 from edukit.protocols import NotFittedError, RiskModel
+from edukit.recalibration import packed, unpacked
 from edukit.risk import capacity, judging, protocol, recalibration
 from edukit.risk.early_warning import Boosting, Logistic
 from edukit.risk.features import MONOTONE, OBSERVED
@@ -133,7 +134,7 @@ def test_a_staircase_keeps_the_order_and_a_curve_survives_json():
     assert recalibration.choose(p, y, np.arange(2000)) == "isotonic" and recalibration.choose(p[:50], y[:50], np.arange(50)) == "platt"
     for fit in recalibration.METHODS.values():
         curve = fit(p, y)
-        again = recalibration.unpacked(json.loads(json.dumps(recalibration.packed(curve))))
+        again = unpacked(json.loads(json.dumps(packed(curve))))
         np.testing.assert_array_equal(curve(p), again(p))
         assert (np.diff(curve(np.sort(p))) > 0).all()
 

@@ -124,3 +124,21 @@ def test_who_was_helped_when():
     assert of_run.tolist() == [0.0] * 4, "a log that names the module speaks of that module"
     with pytest.raises(DataError, match="must hold some of kind 'letter'; found call"):
         helped_in(log, units, "letter", 28, 42)
+
+
+def test_who_had_left_by_the_time_of_help_is_in_no_comparison():
+    """Half of the learners leave in the fortnight, some are helped on a day on which they are still there, and help does nothing."""
+    rng = np.random.default_rng(0)
+    n = 4000
+    units = pd.MultiIndex.from_arrays([[f"u{i}" for i in range(n)], ["M"] * n, ["1"] * n], names=UNIT)
+    left = pd.Series(np.where(rng.random(n) < 0.5, rng.uniform(56, 70, n), np.nan), units)
+    day = pd.Series(rng.integers(57, 71, n).astype(float), units)
+    reached = (rng.random(n) < 0.4) & ~(left < day).to_numpy()
+    log = pd.DataFrame({"learner_id": units.get_level_values(0)[reached], "day": day[reached].to_numpy(), "kind": "call"})
+    plain, told = (helped_in(log, units, "call", 56, 70, gone) for gone in (None, left))
+    bad = left.notna() | (rng.random(n) < 0.3)  # whoever left did not pass, nor did some of the others
+    apart = [float(bad[helped == 0].mean() - bad[helped == 1].mean()) for helped in (plain, told)]
+    assert apart[0] > 0.1 and abs(apart[1]) < 0.05
+    assert told.attrs["not_enrolled"] == told.isna().sum() == (left < 70).sum() and plain.notna().all() and plain.attrs["not_enrolled"] == 0
+    late = helped_in(log.assign(day=70.0), units, "call", 56, 70, pd.Series(60.0, units))
+    assert late.isna().all(), "of an enrolment that had ended no help is counted"

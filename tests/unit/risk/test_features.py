@@ -70,7 +70,7 @@ def test_attributes_enter_only_when_asked():
 def test_every_feature_has_words_and_is_one_or_the_other(table):
     assert set(features.ACTIONABLE) & set(features.CONTEXT) == set() and set(features.MONOTONE) <= set(features.ACTIONABLE)
     for name in table.columns.drop(features.OBSERVED):
-        assert features.meaning(name) and (name in features.ACTIONABLE) == features.actionable(name)
+        assert features.meaning(name) and (name.removesuffix(features.TO_RUN) in features.ACTIONABLE) == features.actionable(name)
     assert set(table.attrs["latest"]) == set(table.columns) - {features.OBSERVED}
 
 
@@ -96,3 +96,11 @@ def test_the_leak_check_finds_a_late_feature():
 def test_a_course_without_work_or_log_still_has_its_registrations():
     bare = features.build(Snapshot(40).take({"enrolments": course()["enrolments"]}))
     assert (bare[features.OBSERVED] == 0).all() and {"registered_early", "module=M", "modules_at_once"} <= set(bare) and bare.index.names == UNIT
+
+
+def test_counts_are_also_told_less_the_mean_of_their_run():
+    table = features.build(Snapshot(40).take(course()))
+    for name in [name for name in features.RELATIVE if name in table]:
+        away = table[name] - table[name].groupby(level=["module_id", "presentation"]).transform("mean")
+        pd.testing.assert_series_equal(table[name + features.TO_RUN], away, check_names=False, atol=1e-8)
+    assert features.meaning("missed_to_run") == "pieces of work missed so far, above or below the mean of the run"
