@@ -23,6 +23,7 @@ from edukit.schema import DataError
 UNIT = ["learner_id", "module_id", "presentation"]
 KINDS = ("alerted", "snoozed", "dismissed", "reopened", "tried", "outcome")
 NEEDS_REASON = ("snoozed", "dismissed")
+CONSENT, OBJECTED = "edukit consent", "the learner objected"
 SHOWN = ("rank", "risk", "low", "high", "actionable", "context", "counterfactual", "suggested", "expected")  # of an alert, as it was shown
 ENDINGS = {"passed": 0.0, "not passed": 1.0}
 _COLUMNS = ("number", "kind", *UNIT, "week", "day", "who", "reason", "until_week", "what", *SHOWN, "mark", "recorded_at")
@@ -152,6 +153,31 @@ class AlertLog:
         over = (said["kind"] == "reopened") | ((said["kind"] == "snoozed") & (said["until_week"].fillna(0) <= week))
         said = said.assign(state=said["kind"].mask(over, "open").astype("str"), state_reason=said["reason"].mask(over))
         return said.set_index(UNIT)[["state", "state_reason"]]
+
+    def about(self, learner_ids: Sequence[str]) -> pd.DataFrame:
+        """Every event about some learners, as :meth:`events` has them."""
+        said = self.events()
+        return said[said["learner_id"].isin([str(one) for one in learner_ids])].reset_index(drop=True)
+
+    def objected(self, learner_ids: Sequence[str]) -> int:
+        """Take learners who objected off the list until they agree again; how many alerts of theirs were set aside."""
+        mine = self._last(learner_ids)
+        return self._decided(mine[mine["kind"] != "dismissed"], "dismissed")
+
+    def agreed(self, learner_ids: Sequence[str]) -> int:
+        """Let learners be alerted again who were off the list since they objected; what a teacher decided stays."""
+        mine = self._last(learner_ids)
+        return self._decided(mine[(mine["kind"] == "dismissed") & (mine["who"] == CONSENT)], "reopened")
+
+    def _last(self, learner_ids: Sequence[str]) -> pd.DataFrame:
+        """Of each unit of some learners the last decision, or where nobody decided its last event, dated in the newest week of the log."""
+        said = self.about(learner_ids)
+        decided = said["kind"].isin(["snoozed", "dismissed", "reopened"])
+        said = said.assign(decided=decided).sort_values(["decided", "week"], kind="stable").drop_duplicates(UNIT, keep="last")
+        return said.assign(week=self.events()["week"].max())
+
+    def _decided(self, units: pd.DataFrame, kind: str) -> int:
+        return self.add([{"kind": kind, **unit, "reason": OBJECTED} for unit in units[[*UNIT, "week"]].to_dict("records")], CONSENT)
 
     def forget(self, learner_ids: Sequence[str]) -> int:
         """Remove every event of learners who asked for it, for good; how many there were."""

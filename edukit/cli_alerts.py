@@ -1,4 +1,4 @@
-"""`edukit alerts show | snooze | dismiss | reopen | tried | outcome | take | evaluate`: what a teacher decides about alerts, kept in one log.
+"""`edukit alerts show | snooze | dismiss | reopen | tried | outcome | take | serve | evaluate`: what a teacher decides about alerts, kept in one log.
 
 `edukit run warn` begins the LOG and adds to it each week; it lies beside the page of the alerts (alerts.sqlite).
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from edukit.cli_serve import HOST, PORT, TOKEN, TOKEN_FILE, token_of
 
 if TYPE_CHECKING:
     from edukit.alert_log import AlertLog
@@ -29,6 +31,15 @@ DECIDED = {"action": str, "learner_id": str, "module_id": str, "presentation": s
            "who": str, "mark": str}
 
 
+def _escaped(text: str) -> str:
+    """Text in which what a terminal would take for an order (control characters, marks that turn the direction of writing) is spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _say(line: object) -> None:
+    typer.echo(_escaped(str(line)))
+
+
 def _log(path: Path) -> AlertLog:
     """A log that is there."""
     from edukit.alert_log import AlertLog
@@ -39,7 +50,8 @@ def _log(path: Path) -> AlertLog:
     return AlertLog(path)
 
 
-def _newest(log: AlertLog) -> int:
+def newest(log: AlertLog) -> int:
+    """The last week that has alerts."""
     from edukit.schema import DataError
 
     weeks = log.events("alerted")["week"]
@@ -58,7 +70,7 @@ def _unit(log: AlertLog, learner: str, module: str | None, presentation: str | N
     for name, value in (("module_id", module), ("presentation", presentation)):
         mine = mine[mine[name] == value] if value else mine
     if len(mine) != 1:
-        places = ", ".join(f"{row.module_id} {row.presentation}" for row in mine.head(5).itertuples())
+        places = ", ".join(_escaped(f"{row.module_id} {row.presentation}") for row in mine.head(5).itertuples())
         raise DataError(f"the learner must be one with one alert in {log.path}; found {len(mine)} of {learner!r}"
                         + (f" ({places}). Give --module and --presentation." if len(mine) else ". `edukit alerts show` lists them."))
     return {name: str(mine.iloc[0][name]) for name in UNIT}
@@ -67,11 +79,11 @@ def _unit(log: AlertLog, learner: str, module: str | None, presentation: str | N
 def _decide(path: Path, kind: str, learner: str, module: str | None, presentation: str | None, week: int | None, day: float | None, who: str,
             weeks: int | None = None, **more: str) -> None:
     log = _log(path)
-    week = _newest(log) if week is None else week
+    week = newest(log) if week is None else week
     unit = _unit(log, learner, module, presentation)
     until = {} if weeks is None else {"until_week": week + weeks}
     log.add([{"kind": kind, **unit, **until, **more}], who, week, day)
-    typer.echo(f"{learner} ({unit['module_id']} {unit['presentation']}): {kind} in week {week}" + (f", until week {week + weeks}" if weeks is not None else ""))
+    _say(f"{learner} ({unit['module_id']} {unit['presentation']}): {kind} in week {week}" + (f", until week {week + weeks}" if weeks is not None else ""))
 
 
 @alerts_app.command()
@@ -86,23 +98,23 @@ def show(
     from edukit.schema import DataError
 
     found = _log(log)
-    week = _newest(found) if week is None else week
+    week = newest(found) if week is None else week
     known = sorted(found.events("alerted")["week"].unique())
     if week not in known:
         raise DataError(f"{log} must hold alerts of week {week}; found those of {', '.join(map(str, known)) or 'no week'}.")
     alerts = weekly_alerts.alerts_of(found, week)
     for row in alerts.to_dict("records"):
         state = "" if row["state"] == "open" else f"  {row['state']}" + (f" ({row['state_reason']})" if isinstance(row["state_reason"], str) else "")
-        typer.echo(f"{row['rank']:>3}  {row['learner_id']}  {row['module_id']} {row['presentation']}  risk {row['risk']:.2f}  {row['changed']}{state}")
-        typer.echo(f"     {row['reason']}")
+        _say(f"{row['rank']:>3}  {row['learner_id']}  {row['module_id']} {row['presentation']}  risk {row['risk']:.2f}  {row['changed']}{state}")
+        _say(f"     {row['reason']}")
         for line in row["tried"].split("\n") if isinstance(row["tried"], str) else []:
-            typer.echo(f"     {line}")
+            _say(f"     {line}")
     for row in weekly_alerts.gone(found, alerts, week).to_dict("records"):
-        typer.echo(f"  –  {row['learner_id']}  {row['module_id']} {row['presentation']}  was number {row['was']}: {row['why']}")
+        _say(f"  –  {row['learner_id']}  {row['module_id']} {row['presentation']}  was number {row['was']}: {row['why']}")
     if page is not None:
-        typer.echo(weekly_alerts.page_of(found, alerts, week, None, weekly_alerts.TITLE, {"log": found.path.name}).write(page))
+        _say(weekly_alerts.page_of(found, alerts, week, None, weekly_alerts.TITLE, {"log": found.path.name}).write(page))
     if table is not None:
-        typer.echo(write_csv(alerts, table))
+        _say(write_csv(alerts, table))
 
 
 @alerts_app.command()
@@ -143,32 +155,51 @@ def outcome(log: Log, learner: Learner, what: What, who: Who, reason: Reason = "
 @alerts_app.command()
 def take(log: Log, file: Annotated[Path, typer.Argument(metavar="FILE", help="decisions_week_N.json, as the page saves it")]) -> None:
     """Put what was decided on the page into the log, all of it or nothing; a file that was taken before adds nothing."""
-    found, events = _log(log), []
-    for one in _decisions(file):
-        unit = _unit(found, str(one["learner_id"]), one["module_id"], one["presentation"])
-        until = one["week"] + one["weeks"] if one["weeks"] else None
-        said = {name: one[name] or None for name in ("what", "reason", "who", "mark")}
-        events.append({"kind": ACTIONS[one["action"]], **unit, "week": one["week"], "until_week": until, **said})
-        typer.echo(f"{unit['learner_id']} ({unit['module_id']} {unit['presentation']}): {ACTIONS[one['action']]} in week {one['week']}")
-    typer.echo(f"{found.add(events)} of {len(events)} decisions are new in {log}")
-
-
-def _decisions(file: Path) -> list[dict[str, Any]]:
-    """What the page saved, checked."""
     import json
 
     from edukit.schema import DataError
 
+    found = _log(log)
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{file} must be what the page saved (decisions_week_N.json); found a file that cannot be read: {error}") from None
+    events = decided(found, content, str(file))
+    for one in events:
+        _say(f"{one['learner_id']} ({one['module_id']} {one['presentation']}): {one['kind']} in week {one['week']}")
+    _say(f"{found.add(events)} of {len(events)} decisions are new in {log}")
+
+
+def decided(log: AlertLog, content: object, place: str) -> list[dict[str, Any]]:
+    """Events of what was decided on a page of alerts.
+
+    Raises
+    ------
+    DataError
+        Naming ``place`` and the first that is no decision, or whose learner has no alert in the log.
+    """
+    from edukit.schema import DataError
+
     sound = [isinstance(one, dict) and set(one) == set(DECIDED) and all(isinstance(one[name], kind) for name, kind in DECIDED.items())
              and one["action"] in ACTIONS for one in content] if isinstance(content, list) else [False]
     if not all(sound) or not sound:
-        raise DataError(f"{file} must hold decisions with {', '.join(DECIDED)}, as the page saves them; found something else "
+        raise DataError(f"{place} must hold decisions with {', '.join(DECIDED)}, as the page saves them; found something else "
                         f"(first: number {sound.index(False) + 1 if sound else 1}).")
-    return content
+    events = []
+    for one in content:  # type: ignore[attr-defined]
+        unit = _unit(log, one["learner_id"], one["module_id"], one["presentation"])
+        until = one["week"] + one["weeks"] if one["weeks"] else None
+        said = {name: one[name] or None for name in ("what", "reason", "who", "mark")}
+        events.append({"kind": ACTIONS[one["action"]], **unit, "week": one["week"], "until_week": until, **said})
+    return events
+
+
+@alerts_app.command()
+def serve(context: typer.Context, log: Log, host: HOST = "127.0.0.1", port: PORT = 8767, token: TOKEN = None, token_file: TOKEN_FILE = None) -> None:
+    """Open the page of the newest week: what is decided on it goes into the log at once. Nothing leaves this machine."""
+    from edukit.serve_alerts import serve as serve_pages
+
+    serve_pages(_log(log), host, port, token_of(context, token, token_file), lambda line: print(line, flush=True))
 
 
 @alerts_app.command()
@@ -183,12 +214,12 @@ def evaluate(
     for record in evaluated(_log(log).events(), None if endings is None else _endings(endings)):
         value = record["value"]
         if record["name"] in COUNTS:
-            typer.echo(f"{value:>6}  {COUNTS[record['name']]}")
+            _say(f"{value:>6}  {COUNTS[record['name']]}")
         elif value is None:
-            typer.echo(f"        {SHARES[record['name']]}, {record['group']}: not enough data ({record['n']} with a known ending)")
+            _say(f"        {SHARES[record['name']]}, {record['group']}: not enough data ({record['n']} with a known ending)")
         else:
-            typer.echo(f"  {value:+.2f}  {SHARES[record['name']]}, {record['group']} [{record['low']:.2f}, {record['high']:.2f}], n {record['n']}")
-    typer.echo(CAUTION)
+            _say(f"  {value:+.2f}  {SHARES[record['name']]}, {record['group']} [{record['low']:.2f}, {record['high']:.2f}], n {record['n']}")
+    _say(CAUTION)
 
 
 def _endings(file: Path) -> Any:

@@ -15,7 +15,8 @@ consent_app = typer.Typer(no_args_is_help=True, context_settings={"help_option_n
 
 DATA = Annotated[str, typer.Argument(metavar="DATA", help="data set, or data set and variant: junyi_cut10k")]
 LEARNER = Annotated[str, typer.Argument(metavar="LEARNER", help="id as it stands in the raw file")]
-PURPOSE = Annotated[str, typer.Option(help="an experiment of `edukit experiments list`, or all")]
+PURPOSE = Annotated[str, typer.Option(help="an experiment of `edukit experiments list`, a benchmark, leakage, graph, export, describe, or all")]
+LOG = Annotated[list[Path] | None, typer.Option("--log", metavar="FILE", help="an alert log or ledger outside the outputs; repeat for several")]
 PLACE = Annotated[str | None, typer.Option("--path", metavar="FILE", help="the raw file or folder, as data.path of a run")]
 
 
@@ -51,19 +52,26 @@ def _own(label: str, learner: str, path: str | None) -> tuple[Any, dict[str, Any
 
 def holding(name: str, learner: str) -> Iterator[tuple[Path, dict[str, Any], str]]:
     """Prepared tables that hold a learner, under this machine's key or one that it has retired: folder, what is known of it, the pseudonym."""
-    import pandas as pd
+    from edukit.data.store import entries, learners_of
 
-    from edukit.data.store import entries, key_file, learners_of, pseudonymiser
-    from edukit.governance.rotation import retired
-
-    names = {learner, *(keyed.pseudonyms(pd.Series([learner]), "learner")[0] for keyed in [pseudonymiser(), *retired(key_file())])}
+    names = names_of(learner)
     for place, told in entries(name):
         for one in names & set(learners_of(place)):
             yield place, told, one
 
 
-def _reports() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every report in the tracking and in the folder of outputs: what to call it, and its content."""
+def names_of(learner: str) -> set[str]:
+    """The id, and every pseudonym that a learner has or had on this machine."""
+    import pandas as pd
+
+    from edukit.data.store import key_file, pseudonymiser
+    from edukit.governance.rotation import retired
+
+    return {learner, *(keyed.pseudonyms(pd.Series([learner]), "learner")[0] for keyed in [pseudonymiser(), *retired(key_file())])}
+
+
+def _reports() -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    """Every report in the tracking and in the folder of outputs: what to call it, its folder, and its content."""
     from edukit.evaluation import tracking
 
     root = tracking.default_root()
@@ -72,7 +80,17 @@ def _reports() -> Iterator[tuple[str, dict[str, Any]]]:
     places |= {str(report.parent): report.parent for report in sorted(_outputs().glob("*/*/run_report.json"))}
     for name, place in places.items():
         if (place / "run_report.json").is_file():
-            yield name, json.loads((place / "run_report.json").read_text(encoding="utf-8"))
+            yield name, place, json.loads((place / "run_report.json").read_text(encoding="utf-8"))
+
+
+def _logs(name: str, further: Iterable[Path] | None) -> list[tuple[Path, Any]]:
+    """Alert logs and ledgers that may hold learners of a data set."""
+    from edukit.learner_logs import logs
+    from edukit.schema import DataError
+
+    if absent := [path for path in further or () if not path.is_file()]:
+        raise DataError(f"--log must be a file; found no {absent[0]}.")
+    return list(logs(name, _outputs(), ((place, report) for _, place, report in _reports()), list(further or ())))
 
 
 def runs_on(name: str, held: Iterable[tuple[Path, dict[str, Any], str]]) -> list[str]:
@@ -81,7 +99,7 @@ def runs_on(name: str, held: Iterable[tuple[Path, dict[str, Any], str]]) -> list
     from edukit.reproducibility import fingerprint
 
     known, found = list(held), []
-    for run, report in _reports():
+    for run, _, report in _reports():
         data, drawn = report["data"], report["config"].get("learners")
         if data["name"] != name:
             continue
@@ -122,9 +140,13 @@ def list_entries(data: Annotated[str | None, typer.Argument(metavar="[DATA]", he
 
 
 @consent_app.command()
-def export(data: DATA, learner: LEARNER, file: Annotated[Path, typer.Argument(metavar="FILE", help="a new .zip")], path: PLACE = None) -> None:
-    """Everything that DATA holds about LEARNER, as a zip of one JSON per table, with what each column means and which runs used it."""
+def export(data: DATA, learner: LEARNER, file: Annotated[Path, typer.Argument(metavar="FILE", help="a new .zip")], path: PLACE = None,
+           log: LOG = None) -> None:
+    """Everything that DATA and its alert logs and ledgers hold about LEARNER, as a zip of one JSON per table, with what each column means and which runs
+    used it."""
+    from edukit.data.store import pseudonymiser
     from edukit.governance.consent import meanings
+    from edukit.learner_logs import about as logged
     from edukit.reproducibility import replacing
     from edukit.schema import DataError
 
@@ -132,7 +154,12 @@ def export(data: DATA, learner: LEARNER, file: Annotated[Path, typer.Argument(me
         raise DataError(f"FILE must be a new .zip; found {file}{' there already' if file.exists() else ''}. Name another.")
     chosen, tables = _own(data, learner, path)
     runs = runs_on(chosen.name, holding(chosen.name, learner))
-    about = {"learner": learner, "data": data, "tables": meanings(tables), "used in": runs}
+    kept, keyed = {}, pseudonymiser()
+    for place, kind, rows in logged(_logs(chosen.name, log), names_of(learner)):
+        others = {c: rows[c].where(rows[c].isin(["edukit", "model"]), keyed.pseudonyms(rows[c], "teacher")) for c in ("who", "decided_by") if c in rows}
+        kept[f"{kind.what.replace(' ', '_')}_{len(kept) + 1}"] = place, rows.assign(learner_id=learner, **others)
+    about = {"learner": learner, "data": data, "tables": meanings(tables), "logs": {name: str(place) for name, (place, _) in kept.items()}, "used in": runs}
+    tables |= {name: rows for name, (_, rows) in kept.items()}
     with replacing(file) as fresh:
         with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("about.json", json.dumps(about, indent=2, ensure_ascii=False))
@@ -146,26 +173,37 @@ def export(data: DATA, learner: LEARNER, file: Annotated[Path, typer.Argument(me
 
 
 @consent_app.command()
-def agree(data: DATA, learner: LEARNER, purpose: PURPOSE = "all") -> None:
-    """LEARNER agrees (again) that DATA is used for a purpose; the next run has their rows."""
+def agree(data: DATA, learner: LEARNER, purpose: PURPOSE = "all", log: LOG = None) -> None:
+    """LEARNER agrees (again) that DATA is used for a purpose; the next run has their rows, and the next alerts may name them."""
+    from edukit.learner_logs import heard
+
+    found = _logs(_loader(data, None).name, log)
     _enter(data, learner, "agreed", purpose)
+    for place, kind, count in heard(found, names_of(learner), purpose, agreed=True):
+        typer.echo(f"{kind.what:<16}{place}   ({count} back on the list)")
 
 
 @consent_app.command("object")
-def objects(data: DATA, learner: LEARNER, purpose: PURPOSE = "all") -> None:
-    """LEARNER objects to a purpose: their rows are in no table that is loaded for it from now on; says which runs used them."""
+def objects(data: DATA, learner: LEARNER, purpose: PURPOSE = "all", log: LOG = None) -> None:
+    """LEARNER objects to a purpose: their rows are in no table that is loaded for it from now on, and no list of alerts has them; says which runs used
+    them."""
+    from edukit.learner_logs import about, heard
+
+    found = _logs(_loader(data, None).name, log)
     name = _enter(data, learner, "objected", purpose)
+    for place, kind, count in heard(found, names_of(learner), purpose, agreed=False):
+        typer.echo(f"{kind.what:<16}{place}   ({count} taken off the list)")
+    for place, kind, rows in about(found, names_of(learner)):
+        typer.echo(f"{kind.what:<16}{place}   ({len(rows)} entries stay on record; `edukit consent delete` removes them)")
     _say_runs(runs_on(name, holding(name, learner)))
 
 
 def _enter(label: str, learner: str, state: str, purpose: str) -> str:
     """Write one entry; returns the name of the data set."""
-    from edukit.cli_data import configs
-    from edukit.governance.consent import ALL, Consent, consent_path
+    from edukit.governance.consent import Consent, consent_path, purposes
     from edukit.schema import DataError
 
-    known = [ALL, *(p.stem for p in configs())]
-    if purpose not in known:
+    if purpose not in (known := purposes()):
         raise DataError(f"the purpose must be one of {', '.join(known)}; found {purpose}")
     name = _loader(label, None).name
     entry = Consent(consent_path()).add(learner, state, name, purpose)
@@ -174,17 +212,22 @@ def _enter(label: str, learner: str, state: str, purpose: str) -> str:
 
 
 @consent_app.command()
-def delete(data: DATA, learner: LEARNER, path: PLACE = None) -> None:
-    """LEARNER leaves every table for good: prepared tables that hold them are removed, and the runs and raw files that do are named."""
+def delete(data: DATA, learner: LEARNER, path: PLACE = None, log: LOG = None) -> None:
+    """LEARNER leaves every table, alert log and ledger for good: prepared tables that hold them are removed, and the runs and raw files that do are
+    named."""
     from edukit.data.store import forget
+    from edukit.learner_logs import forget as forget_in_logs
 
     chosen = _loader(data, path)
+    logs = _logs(chosen.name, log)
     _enter(data, learner, "deleted", "all")  # first, so that what is loaded from now on leaves the learner out
     held = list(holding(chosen.name, learner))
     runs = runs_on(chosen.name, held)
     for place, told, pseudonym in held:
         forget(place, pseudonym)
         typer.echo(f"removed      {place}   (data fingerprint {told['fingerprint'][:12]})" if "learners" not in told else f"forgotten in {place}")
+    for place, kind, count in forget_in_logs(logs, names_of(learner)):
+        typer.echo(f"{kind.what:<16}{place}   ({count} entries forgotten; pages and tables that were written from it are to be written again)")
     typer.echo(f"{sum('learners' not in told for _, told, _ in held)} prepared forms of {chosen.name} held this learner")
     _say_runs(runs)
     raw = chosen.files(chosen.raw_dir())
@@ -212,6 +255,9 @@ def correct(
         raise DataError(f"TABLE.COLUMN must be a column of the learner's rows, and no id of a person; found {column} beside {listed}")
     if any("=" not in pair for pair in where or ()):
         raise DataError(f"--where must be COLUMN=VALUE; found {', '.join(where or ())}")
+    if "order" in (name, *(pair.split("=")[0] for pair in where or ())) and hasattr(chosen, "streams") and table in chosen.streams(chosen.raw_dir()):
+        raise DataError(f"a correction of {table} must not name its order, which is counted while the log of {data} is read; found it. Point at the row by "
+                        "other columns: --where timestamp=…, --where item_id=….")
     more = {"table": table, "column": name, "value": value, "where": dict(pair.split("=", 1) for pair in where or ())}
     changed, rows = corrected(tables[table], {"learner_id": learner, **more})
     if not rows:
@@ -239,9 +285,12 @@ def rotate_key() -> None:
                 typer.echo(f"old names    {place}")
                 fingerprints.add(told["fingerprint"])
                 found += 1
-    runs = [run for run, report in _reports() if report["data"]["fingerprint"] in fingerprints]
+    runs = [run for run, _, report in _reports() if report["data"]["fingerprint"] in fingerprints]
     for run in runs:
         typer.echo(f"old names    {run}")
+    kept = {place: kind for name in names for place, kind in _logs(name, None)}
+    for place, kind in kept.items():
+        typer.echo(f"old names    {place}   ({kind.what}: what it says of earlier names is not joined to the new ones)")
     typer.echo(f"{found} prepared forms and {len(runs)} runs and output folders carry names of the old key")
 
 

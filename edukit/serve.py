@@ -7,8 +7,8 @@ import contextlib
 import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -18,7 +18,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from edukit.schema import DataError
 from edukit.serve_guard import LOOPBACK, Guard
 from edukit.serve_jobs import JobQueue
-from edukit.serve_routes import PAGE, Site, add_maps, add_pages, add_steps
+from edukit.serve_map import PAGE
+from edukit.serve_routes import Site, add_maps, add_pages, add_steps
 from edukit.serve_store import Store
 
 SHORTEST = 16  # characters of a token
@@ -79,29 +80,56 @@ def serve(folder: Path, run: Path | None = None, host: str = "127.0.0.1", port: 
     DataError
         For another host without a token, a short token, a run without a map, a port in use, or a folder that another server works with.
     """
-    import uvicorn
-
-    if host not in LOOPBACK and not token:
-        raise DataError(f"a server that other machines can reach must have a token; found none for --host {host}. Leave out --host, or give "
-                        f"--token {secrets.token_urlsafe(SHORTEST)} (drawn just now).")
-    if token is not None and not TOKEN.fullmatch(token):
-        raise DataError(f"--token must have at least {SHORTEST} letters, digits, - or _, and no other character; found one of {len(token)} characters. "
-                        f"Give --token {secrets.token_urlsafe(SHORTEST)} (drawn just now).")
+    token = checked_token(host, token)
     if run is not None and not (run / PAGE).is_file():
         raise DataError(f"{run} must be the folder of a run of map_gaps, with {PAGE} in it; found none. `edukit run map_gaps` makes one.")
-    token = token or secrets.token_urlsafe(SHORTEST)
     store = Store(folder, keep_days)
     jobs = JobQueue()
-    with store.held(), contextlib.closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as bound:
+    with store.held(), listening(host, port) as (bound, address):
+        say(f"start page: {address}/?token={token}   (open it in a browser; Ctrl-C ends it)")
+        if run is not None:
+            say(f"map of the run: {address}/run?token={token}")
+        answer(application(Site(store, jobs, overrides, most_mb, run), token), bound)
+
+
+def checked_token(host: str, token: str | None) -> str:
+    """The token of a server, drawn where none is given.
+
+    Raises
+    ------
+    DataError
+        For another host without a token, or a token that is short or has other characters than an address may.
+    """
+    another = f"Set EDUKIT_TOKEN={secrets.token_urlsafe(SHORTEST)} (drawn just now), or write it into a file for --token-file."
+    if host not in LOOPBACK and not token:
+        raise DataError(f"a server that other machines can reach must have a token; found none for --host {host}. Leave out --host, or: {another}")
+    if token is not None and not TOKEN.fullmatch(token):
+        raise DataError(f"a token must have at least {SHORTEST} letters, digits, - or _, and no other character; found one of {len(token)} characters. "
+                        f"{another}")
+    return token or secrets.token_urlsafe(SHORTEST)
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
+    """A socket at a port (0: any free one), and the address at which a browser reaches it.
+
+    Raises
+    ------
+    DataError
+        Where the port is taken.
+    """
+    with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, port))
         except OSError as error:
             raise DataError(f"port {port} of {host} must be free; found {error.strerror}. Give another --port (0 takes any free one).") from None
         where = f"[{host}]" if ":" in host else host
-        address = f"http://{where}:{bound.getsockname()[1]}"
-        say(f"start page: {address}/?token={token}   (open it in a browser; Ctrl-C ends it)")
-        if run is not None:
-            say(f"map of the run: {address}/run?token={token}")
-        site = Site(store, jobs, overrides, most_mb, run)
-        uvicorn.Server(uvicorn.Config(application(site, token), log_level="warning", access_log=False, server_header=False)).run([bound])
+        yield bound, f"http://{where}:{bound.getsockname()[1]}"
+
+
+def answer(guarded: Guard, bound: socket.socket) -> None:
+    """Answer at a socket until interrupted."""
+    import uvicorn
+
+    uvicorn.Server(uvicorn.Config(guarded, log_level="warning", access_log=False, server_header=False)).run([bound])

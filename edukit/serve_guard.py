@@ -57,7 +57,7 @@ class Guard:
                 place = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
                 return await _answer(send, 303, "", location=place, **{"set-cookie": f"{cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"})
             if not self._fits(_cookie(headers.get("cookie", ""), cookie)):
-                return await _answer(send, 403, "this page needs its token: open the address that `edukit serve` printed")
+                return await _answer(send, 403, "this page needs its token: open the address that was printed")
 
         size = 0
 

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from html import unescape
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, Template
 
-from edukit import serve_data, serve_graphs
+from edukit import serve_data, serve_graphs, serve_map
 from edukit.evaluation.run_report import RunReport
 from edukit.report.gap_page import write_csv
 from edukit.reproducibility import replacing
 from edukit.schema import DataError
-from edukit.serve_guard import POLICY
 from edukit.serve_jobs import Job, JobQueue
 from edukit.serve_store import ENDINGS, GRAPH_ENDINGS, Project, Store, state_of
 
 T = TypeVar("T")
-PAGE, SERVED = "gap_map.html", "gap_map_served.html"  # the second may ask for a new fit, where a run has it
 Given = Annotated[T, Body(embed=True)]
-_META = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -131,15 +126,6 @@ def _template(name: str) -> Template:
     return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(files("edukit").joinpath(name).read_text(encoding="utf-8"))
 
 
-def _page(folder: Path) -> HTMLResponse:
-    """The page of a map, under the policy that it states itself."""
-    served = folder / SERVED
-    text = (served if served.is_file() else folder / PAGE).read_text(encoding="utf-8")
-    stated = _META.search(text)
-    policy = " ".join(unescape(stated[1]).split()) if stated else POLICY
-    return HTMLResponse(text, headers={"content-security-policy": f"{policy}; frame-ancestors 'none'"})
-
-
 def _file(folder: Path, name: str) -> FileResponse:
     """One of the files that a run lists in its report, to be saved."""
     if name not in RunReport.read(folder / "run_report.json").figures.values() or not (folder / name).is_file():
@@ -166,7 +152,11 @@ def add_pages(app: FastAPI, site: Site) -> None:
 
     @app.get("/run")
     def run() -> HTMLResponse:
-        return _page(_given(site))
+        return serve_map.page(_given(site))
+
+    @app.get("/run/learners")
+    def run_learners() -> JSONResponse:
+        return serve_map.learners(_given(site))
 
     @app.get("/run/files/{name}")
     def run_file(name: str) -> FileResponse:
@@ -300,7 +290,11 @@ def add_maps(app: FastAPI, site: Site) -> None:
     @app.get("/maps/{word}")
     def show(word: str) -> HTMLResponse:
         job = site.jobs.jobs.get(word)
-        return _page(site.made(word)[1]) if job is None or job.state == "done" else HTMLResponse(waiting.render(job=job))
+        return serve_map.page(site.made(word)[1]) if job is None or job.state == "done" else HTMLResponse(waiting.render(job=job))
+
+    @app.get("/maps/{word}/learners")
+    def learners(word: str) -> JSONResponse:
+        return serve_map.learners(site.made(word)[1])
 
     @app.get("/maps/{word}/about")
     def about(word: str) -> dict[str, Any]:

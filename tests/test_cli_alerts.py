@@ -82,3 +82,13 @@ def test_who_is_meant_must_be_clear(log, tmp_path):
         run("show", tmp_path / "absent.sqlite")
     with pytest.raises(DataError, match="must hold alerts of week 3; found those of 7, 8"):
         run("show", log.path, "--week=3")
+
+
+def test_no_text_of_the_data_reaches_the_terminal_as_an_order(tmp_path):
+    hidden = "a\x1b[2J\x07b\u202ec\r\nd"
+    log = AlertLog(tmp_path / "alerts.sqlite")
+    log.add([{"kind": "alerted", "learner_id": hidden, "module_id": hidden, "presentation": hidden, "rank": 1, "risk": 0.9, "actionable": hidden}], "edukit", 8)
+    run("tried", log.path, f"--learner={hidden}", f"--what={hidden}", f"--who={hidden}", f"--reason={hidden}")
+    said = run("show", log.path) + run("dismiss", log.path, f"--learner={hidden}", f"--reason={hidden}", "--who=me") + run("show", log.path)
+    assert "a\\x1b[2J\\x07b\\u202ec\\r\\nd" in said
+    assert all(c.isprintable() or c == "\n" for c in said) and all(not line.startswith("d") for line in said.splitlines())

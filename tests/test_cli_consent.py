@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from edukit.alert_log import AlertLog
 from edukit.cli_consent import consent_app
 from edukit.data import store
 from edukit.data.catalogue import loader
+from edukit.grading.ledger import Ledger
 from edukit.reproducibility import fingerprint, write_json
 from edukit.schema import DataError
 
@@ -126,3 +128,72 @@ def test_what_is_too_old_is_listed_and_removed_only_on_request(here):
     assert str(place) in said("expired", "--outputs", "0", "--prepared", "9") and place.is_dir()
     assert "2 removed" in said("expired", "--outputs", "0", "--prepared", "0", "--remove")
     assert not place.exists() and list(store.entries("synthetic")) == []
+
+
+@pytest.fixture
+def logged(here) -> dict[str, AlertLog]:
+    """The log of a run on this data, one of a run on other data, one in which a config says, and one that lies elsewhere."""
+    write_json(here / "outputs" / "warn" / "b" / "run_report.json", {"data": {"name": "oulad", "fingerprint": "x"}, "config": {}, "seed": 3})
+    places = {"own": here / "outputs" / "warn" / "a" / "alerts.sqlite", "other": here / "outputs" / "warn" / "b" / "alerts.sqlite",
+              "config": here / "school" / "weekly.sqlite", "elsewhere": here / "school" / "old.sqlite"}
+    settings = {"log": str(places["config"])}
+    write_json(places["own"].parent / "run_report.json", {"data": {"name": "synthetic", "fingerprint": "x"}, "config": settings, "seed": 3})
+    found = {name: AlertLog(place) for name, place in places.items()}
+    for log in found.values():
+        log.add([{"kind": "alerted", "learner_id": one, "rank": 1, "risk": 0.5} for one in (WHO, OTHER)], "edukit", 3)
+        log.add([{"kind": "tried", "learner_id": WHO, "what": "called", "reason": "Monday"}], "Ms Brown", 3)
+    return found
+
+
+def test_what_was_said_of_alerts_is_handed_out_and_forgotten_too(here, logged):
+    told = said("export", "synthetic", WHO, str(here / "mine.zip"), "--log", str(logged["elsewhere"].path))
+    with zipfile.ZipFile(here / "mine.zip") as archive:
+        about, names = json.loads(archive.read("about.json")), archive.namelist()
+        events = json.loads(archive.read("alert_log_1.json"))
+    assert set(about["logs"].values()) == {str(logged[name].path) for name in ("own", "config", "elsewhere")} and "alert_log_3.json" in names
+    assert [event["what"] for event in events] == [None, "called"] and {event["learner_id"] for event in events} == {WHO}
+    assert "Brown" not in json.dumps(events) and "alert_log_2" in told, "the teacher is somebody else"
+    told = said("delete", "synthetic", WHO)
+    left = {name: log.events()["learner_id"].tolist() for name, log in logged.items()}
+    assert left["own"] == left["config"] == [OTHER] and left["other"] == left["elsewhere"] == [WHO, OTHER, WHO]
+    assert f"{logged['own'].path}   (2 entries forgotten" in told and str(logged["other"].path) not in told
+    said("delete", "synthetic", WHO, "--log", str(logged["elsewhere"].path))
+    assert logged["elsewhere"].events()["learner_id"].tolist() == [OTHER]
+    with pytest.raises(DataError, match="--log must be a file"):
+        said("delete", "synthetic", WHO, "--log", str(here / "none.sqlite"))
+
+
+def test_who_objects_is_on_no_list_of_alerts_until_they_agree(here, logged):
+    log = logged["own"]
+    assert "taken off" not in said("object", "synthetic", WHO, "--purpose", "trace") and log.states(3).empty
+    assert f"{log.path}   (1 taken off the list)" in said("object", "synthetic", WHO, "--purpose", "warn")
+    assert log.states(3)["state"].to_dict() == {(WHO, "", ""): "dismissed"} and logged["other"].states(3).empty
+    assert "taken off" not in said("object", "synthetic", WHO), "they are off already"
+    assert f"{log.path}   (1 back on the list)" in said("agree", "synthetic", WHO)
+    assert log.states(3)["state"].to_dict() == {(WHO, "", ""): "open"}
+    log.add([{"kind": "dismissed", "learner_id": WHO, "reason": "left the school"}], "Ms Brown", 3)
+    said("object", "synthetic", WHO)
+    said("agree", "synthetic", WHO)
+    assert log.states(3)["state"].tolist() == ["dismissed"], "what a teacher decided stays"
+
+
+def test_a_log_with_old_names_is_told_when_the_key_changes(here, logged):
+    store.pseudonymiser()
+    told = said("rotate-key")
+    assert all(str(logged[name].path) in told for name in ("own", "config", "other"))
+
+
+def test_words_in_a_ledger_of_grades_are_handed_out_and_erased_and_its_chain_stays_whole(here):
+    ledger = Ledger(here / "marks" / "ledger.sqlite")
+    for who in (WHO, OTHER):
+        ledger.append([{"kind": "grade", "answer_id": f"a{who}", "question_id": "q", "criterion_id": "overall", "score": 2, "decided_by": "model",
+                        "learner_id": who, "text": f"It dries, says {who}."},
+                       {"kind": "decision", "action": "edit", "answer_id": f"a{who}", "criterion_id": "overall", "score": 3, "decided_by": "Ms Lee",
+                        "reason": "seen in class"}])
+    told = said("export", "synthetic", WHO, str(here / "mine.zip"), "--log", str(ledger.path))
+    with zipfile.ZipFile(here / "mine.zip") as archive:
+        words = archive.read("grading_ledger_1.json").decode()
+    assert f"It dries, says {WHO}." in words and OTHER not in words and "Ms Lee" not in words and "grading_ledger_1" in told
+    assert f"grading ledger  {ledger.path}" in said("delete", "synthetic", WHO, "--log", str(ledger.path))
+    assert len(ledger.verify()) == 0 and not len(ledger.export_learner(WHO)) and len(ledger.export_learner(OTHER))
+    assert f"says {WHO}".encode() not in b"".join(file.read_bytes() for file in ledger.path.parent.iterdir())

@@ -68,6 +68,24 @@ def test_with_a_token_nobody_else_is_answered(site, tmp_path):
             serve(tmp_path / "x", **given)
 
 
+def test_a_page_is_handed_out_without_learners_and_they_only_to_who_may_ask(site, tmp_path):
+    page = ('<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; connect-src \'self\'">'
+            '<script id="data" type="application/json">{"title":"\\u003cb>","learners":{"7a":{"0":[["Ann Jones",0.3,"x"]]}}}</script>')
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "gap_map_served.html").write_text(page)
+    given = Site(site.store, site.jobs, run=tmp_path / "run")
+    client = TestClient(application(given), base_url="http://127.0.0.1:8765")
+    shown = client.get("/run")
+    assert "Ann" not in shown.text and '"learners":true' in shown.text and "\\u003cb" in shown.text
+    assert "connect-src 'self'" in shown.headers["content-security-policy"]
+    assert client.get("/run/learners").json() == {"7a": {"0": [["Ann Jones", 0.3, "x"]]}} and client.get("/run/learners").headers["cache-control"] == "no-store"
+    assert client.get("/run/learners", headers={"host": "evil.example"}).status_code == 403
+    assert TestClient(application(given, "t0ken-" * 4), base_url="http://127.0.0.1:8765").get("/run/learners").status_code == 403
+    assert client.get(f"/maps/{'a' * 32}-1/learners").status_code == 404
+    (tmp_path / "run" / "gap_map_served.html").rename(tmp_path / "run" / "gap_map.html")
+    assert client.get("/run/learners").json() == {}
+
+
 def test_no_path_leads_out_and_nothing_large_or_strange_is_taken(site, tmp_path):
     client = TestClient(application(site), base_url="http://127.0.0.1:8765")
     (tmp_path / "secret.csv").write_text("a")

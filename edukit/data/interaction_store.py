@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ class InteractionStore:
 
     @classmethod
     def write(cls, select: str, table: str, place: Path, keyed: Pseudonymiser | None = None, others: Mapping[str, pd.DataFrame] | None = None,
-              source: str | None = None, memory: str = "1GB") -> Self:
+              source: str | None = None, memory: str = "1GB", corrections: Sequence[Mapping[str, Any]] = ()) -> Self:
         """Stream a DuckDB ``SELECT`` over raw files into ``place``, as :func:`edukit.data.streaming.write` does, and open it.
 
         Raises
@@ -73,7 +73,7 @@ class InteractionStore:
         DataError
             Naming every fault of the raw rows at once; nothing is left behind.
         """
-        write(select, table, place, keyed, others, source, memory)
+        write(select, table, place, keyed, others, source, memory, corrections)
         return cls.open(place)
 
     def __len__(self) -> int:

@@ -30,6 +30,7 @@ from edukit.data.loader import LearningData, Log
 from edukit.data.streaming import META, PERSONAL
 from edukit.governance.consent import ALL, Consent, Standing
 from edukit.governance.privacy import Pseudonymiser, load_key
+from edukit.governance.retention import remove
 from edukit.protocols import Loader
 from edukit.reproducibility import cache_dir, fingerprint, replacing, write_json
 from edukit.schema import SCHEMA_VERSION, DataError
@@ -122,7 +123,8 @@ def _prepared(loader: Any, raw_dir: Path, keyed: Pseudonymiser | None, standing:
         faults.append(str(error))
     for name, select in _streams(loader, raw_dir).items():
         try:
-            log = InteractionStore.write(standing.select(select), name, place / name, keyed, others=checked, source=source)
+            log = InteractionStore.write(standing.select(select), name, place / name, keyed, others=checked, source=source,
+                                         corrections=standing.corrections)
         except DataError as error:
             faults.append(str(error))
             continue
@@ -219,26 +221,33 @@ def load(loader: Loader, say: Callable[[str], None] = lambda line: None, purpose
     ----------
     loader : a frozen dataclass of :mod:`edukit.data`, as ``conf/data/*.yaml`` builds it.
     say : called with a line when raw files are parsed, which may take a while.
-    purpose : what the data is for, the name of an experiment; learners who objected to it, or to every use, are not in the tables.
+    purpose : what the data is for, one of :func:`edukit.governance.consent.purposes`; learners who objected to it, or to every use, are not in the
+        tables. The list is read again once the tables are there: an objection that came meanwhile counts.
 
     Raises
     ------
     DataError
         Where the card, a raw file or a column is missing, or a value is out of range; nothing is written then.
     """
-    card = load_card(loader.name)
-    place = loader.raw_dir()
+    card, place = load_card(loader.name), loader.raw_dir()
+    while True:
+        standing = Consent.here().standing(loader.name, purpose)
+        tables, content, written = _entry(loader, place, standing, say)
+        if Consent.here().standing(loader.name, purpose).fingerprint == standing.fingerprint:
+            return LearningData(loader.name, str(getattr(loader, "variant", "")), tables, card, content)
+        say(f"the consent list was changed while {loader.name} was loaded: it is loaded again")
+        if written:  # whoever left meanwhile was told of every prepared form but this one
+            remove([written])
+
+
+def _entry(loader: Any, place: Path, standing: Standing, say: Callable[[str], None]) -> tuple[dict[str, Log], str, Path | None]:
+    """Tables of a loader under one standing and the fingerprint of their content; and the folder in the cache, where it was written just now."""
     raw = loader.files(place)
-    invented = bool(getattr(loader, "invented", False))
-    keyed = None if invented else pseudonymiser()
+    keyed = None if getattr(loader, "invented", False) else pseudonymiser()
     version = keyed.key_version if keyed else "none"
-    standing = Consent.here().standing(loader.name, purpose)
-    key = cache_key(loader, raw, version, standing)
-    entry = cache_dir() / "data" / loader.name / key[:20]
-    found = _read(entry)
-    if found:
-        tables, content = found
-        return LearningData(loader.name, str(getattr(loader, "variant", "")), tables, card, content)
+    entry = cache_dir() / "data" / loader.name / cache_key(loader, raw, version, standing)[:20]
+    if found := _read(entry):
+        return *found, None
     say(f"preparing {loader.name} (once; kept in {entry.parent}): {estimate(raw, bool(_streams(loader, place)))}")
     with replacing(entry) as fresh:
         fresh.mkdir()
@@ -256,4 +265,4 @@ def load(loader: Loader, say: Callable[[str], None] = lambda line: None, purpose
             log = tables[name] = InteractionStore.open(entry / name)
             say(f"{name}: {len(log):,} rows of {log.learners:,} learners stay on disk ({_size(log.bytes_on_disk)}); "
                 f"as a table they would take {_size(log.bytes_in_memory)} of memory")
-    return LearningData(loader.name, str(getattr(loader, "variant", "")), tables, card, content)
+    return tables, content, entry

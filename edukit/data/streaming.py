@@ -5,9 +5,9 @@ A bucket holds whole learners (by hash of the id), so that what is counted per l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -57,6 +57,42 @@ def _value(column: Column, found: str) -> str:
     if column.kind == "count":
         return f"TRY_CAST(TRY_CAST({name} AS DOUBLE) AS BIGINT)"
     return f"TRY_CAST({name} AS {TYPES[column.kind]})"
+
+
+def _written(column: Column, found: str) -> str:
+    """SQL of a column as text, as it would be written in a file; a whole number has no point."""
+    name = f'"{column.name}"'
+    if found not in _FLOATS:
+        return f"CAST({name} AS VARCHAR)"
+    return (f"CASE WHEN isnan({name}) THEN NULL WHEN {name} = round({name}) AND abs({name}) < {2**53} THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) "
+            f"ELSE CAST({name} AS VARCHAR) END")
+
+
+def _corrected(database: DuckDBPyConnection, select: str, table: str, corrections: Sequence[Mapping[str, Any]]) -> str:
+    """The ``SELECT`` with every correction of the consent list made that is of this table, in the order of the list; checked like all other values."""
+    mine = [entry for entry in corrections if entry["table"] == table]
+    found = {name: kind for name, kind, *_ in database.execute(f"DESCRIBE {select}").fetchall()} if mine else {}
+    mine = [entry for entry in mine if entry["column"] in found]  # as for a table: what this log does not hold needs no correction
+    if not mine:
+        return select
+    known = {c.name: c for c in TABLES[table].columns if c.name in found and (table, c.name) != ("interactions", "order")}
+    if unknown := {column for entry in mine for column in (entry["column"], *entry["where"])} - set(known):
+        raise DataError(f"a correction of {table} must name columns that are read from its file: {', '.join(known)}; found {', '.join(sorted(unknown))}. "
+                        "The consent list holds it: `edukit consent list` shows the entry; remove it there, and point at the row by other columns.")
+    while mine:
+        values: dict[str, str] = {}
+        while mine and not set(mine[0]["where"]) & set(values):  # an entry that points by a value corrected before it sees the corrected one
+            entry = mine.pop(0)
+            rows = [f"{_written(known['learner_id'], found['learner_id'])} = {quoted(entry['learner_id'])}"]
+            for name, value in entry["where"].items():
+                same = known[name].kind in ("id", "text")
+                rows.append(f"{_written(known[name], found[name])} = {quoted(value)}" if same else
+                            f"{_value(known[name], found[name])} = TRY_CAST({quoted(value)} AS {TYPES[known[name].kind]})")
+            right, column = "NULL" if entry["value"] is None else quoted(entry["value"]), entry["column"]
+            values[column] = f"CASE WHEN {' AND '.join(rows)} THEN {right} ELSE {values.get(column) or _written(known[column], found[column])} END"
+        select = f"""SELECT * REPLACE ({', '.join(f'{value} AS "{column}"' for column, value in values.items())}) FROM ({select})"""
+        found |= dict.fromkeys(values, "VARCHAR")
+    return select
 
 
 def _rules(column: Column, value: str) -> list[tuple[str, str, str]]:
@@ -147,7 +183,7 @@ def _people(database: DuckDBPyConnection, values: dict[str, str], keyed: Pseudon
 
 
 def write(select: str, table: str, place: Path, keyed: Pseudonymiser | None = None, others: Mapping[str, pd.DataFrame] | None = None,
-          source: str | None = None, memory: str = "1GB") -> None:
+          source: str | None = None, memory: str = "1GB", corrections: Sequence[Mapping[str, Any]] = ()) -> None:
     """Stream the result of a DuckDB ``SELECT`` into one folder of parquet parts, checked, ranked, sorted and pseudonymised.
 
     Parameters
@@ -159,6 +195,7 @@ def write(select: str, table: str, place: Path, keyed: Pseudonymiser | None = No
     others : tables whose ids the log must refer to (``q_matrix``).
     source : named in the errors.
     memory : limit of the database; Python adds some hundred MB.
+    corrections : of the consent list (:attr:`edukit.governance.consent.Standing.corrections`); made before anything is checked.
 
     Raises
     ------
@@ -171,7 +208,7 @@ def write(select: str, table: str, place: Path, keyed: Pseudonymiser | None = No
         fresh.mkdir()
         database = connect(memory, fresh.parent / "spill")
         try:
-            values = _stage(database, select, table, fresh.parent / "raw")
+            values = _stage(database, _corrected(database, select, table, corrections), table, fresh.parent / "raw")
             refuse(_faults(database, table, values, others or {}), source)
             refuse(_twice(database, table, values), source)
             _parts(database, table, values, _people(database, values, keyed), fresh)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from edukit.reproducibility import cache_dir, fingerprint
+from edukit.reproducibility import bundled, cache_dir, fingerprint
 from edukit.schema import TABLES, DataError
 from edukit.validation import validate
 
@@ -26,6 +26,13 @@ ALL, EVERYBODY = "all", "*"
 STATES = ("agreed", "objected", "deleted", "corrected")
 NEEDED = ("learner_id", "purpose", "state", "day")
 TOLD = ("data", "table", "column", "value", "where")
+
+FURTHER = ("prerequisites", "causal_check", "graph_search", "leakage", "bench", "graph", "export", "describe")
+
+
+def purposes() -> list[str]:
+    """What data may be used for: every experiment with a config of its own, the benchmarks and audits without one, graphs, exports, and all of it."""
+    return [ALL, *sorted({p.stem for p in bundled("conf").glob("*.yaml") if p.stem != "config"} | set(FURTHER))]
 
 
 def consent_path() -> Path:
@@ -114,13 +121,8 @@ class Standing:
         return table if stay.all() else table[stay].reset_index(drop=True)
 
     def select(self, select: str) -> str:
-        """The same for a log that is streamed: a DuckDB ``SELECT`` without the rows of learners who are left out.
-
-        Raises
-        ------
-        DataError
-            Where a value of that log is to be corrected: this is done in the raw file.
-        """
+        """For a log that is streamed: a DuckDB ``SELECT`` without the rows of learners who are left out; corrections are made where its columns are known,
+        in :func:`edukit.data.streaming.write`."""
         ids = self.left_out if self.only is None else self.only
         if not ids and self.only is None:
             return select

@@ -18,6 +18,7 @@ import pandas as pd
 from edukit.governance.output_files import Opened, outputs
 from edukit.governance.privacy import TOTAL, K, Pseudonymiser
 from edukit.governance.subtraction import recovered
+from edukit.schema import TABLES
 
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}(?![\w@])")
 PHONE = re.compile(r"(?<![\w.:/-])(?=(?:[ ()+-]*\d){9})(?:\+\d{1,3}[ -]?(?:\(0\))?[ -]?|\(\d{2,5}\)[ -]?|0)\d{1,5}(?:[ -]\d{2,8}){1,4}(?![\w.:/-])|"
@@ -33,6 +34,12 @@ PSEUDONYM = re.compile(r"^(?:learner|class|teacher|school)-[0-9a-f]{16}$")
 TOKEN = re.compile(r"(?<![\w.-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{5,40}(?![\w.-])|(?<=learner )\d{5,}|(?<=student )\d{5,}|(?<=pupil )\d{5,}|(?<=user )\d{5,}")
 WHO = re.compile(r"(?:^|[ _-])(?:id|who|person|learner|student|pupil|user|name|code)(?:$|[ _-])", re.IGNORECASE)
 SECRETS = ("pseudonym.key", "consent.")  # how files are called that never belong among outputs
+OWN = {column.name for name in ("risks", "alerts") for column in TABLES[name].columns if column.kind == "text"} - {"tried", "state_reason"}
+"""Columns that edukit fills with sentences of its own; what a teacher writes of a learner (``tried``, ``state_reason``) is free text like any other."""
+SENTENCES = re.compile(
+    r"(?:associated with: )?[^;|]{1,120}; typical [^;:|]{1,40}|with [^;:|]{1,200} instead of [^;:|]{1,100}, the estimate would be [\d.]+ % \(below [\d.]+ %\)|"
+    r"[^;:|]{1,80} \(\d+ min; evidence: (?:strong|moderate|weak|none|practice)[^|]{0,160}\)|"
+    r"[^;:|]{1,40}: (?:risk lower by|risk higher by|no difference shown|not enough data|nothing is said)[^|]{0,160}")
 LONG, SENTENCE = 80, 8  # characters and words from which a text is one that somebody wrote
 SHORTEST = 5  # characters of an id that is looked up by its pseudonym: a shorter one is a number like any other
 MANY, HALF = 3, 0.5  # ids of known learners that a column must hold to be a column of ids: how many, and what share of its values
@@ -175,7 +182,9 @@ class Search:
                 if len(hits) and (first := pattern.search(hits.iloc[0])):
                     yield Finding(path, kind, place, len(hits), masked(first.group()))
             if learners or WORDS.match(column):
-                written = text[(text.str.len() >= LONG) & (text.str.count(r"\s") >= SENTENCE)]
+                written = text[_somebodys(text)]
+                if column in OWN:  # line by line, so that a remark among our own sentences is found
+                    written = written[[bool(_somebodys(pd.Series(_foreign(one), dtype="str")).any()) for one in written]]
                 if len(written):
                     yield Finding(path, "free text", place, len(written), masked(written.iloc[0][:40]))
 
@@ -214,6 +223,16 @@ class Search:
         found = found[found["low"].between(1, self.k - 1)]
         if len(found):
             yield Finding(path, "recovered cell", place, len(found), f"{row} and {column} of row {int(found.index[0]) + 1}")
+
+
+def _somebodys(text: pd.Series) -> pd.Series:
+    """(N,) whether a text is long enough to be one that somebody wrote."""
+    return (text.str.len() >= LONG) & (text.str.count(r"\s") >= SENTENCE)
+
+
+def _foreign(text: str) -> list[str]:
+    """Lines, or parts between bars, that have not the form of a sentence of edukit's own."""
+    return [line for line in re.split(r"\n| \| ", text) if not SENTENCES.fullmatch(line)]
 
 
 def _of_learners(table: pd.DataFrame) -> bool:

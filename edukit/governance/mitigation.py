@@ -14,6 +14,7 @@ from edukit.governance.abroca import abroca
 from edukit.governance.fairness import grouped
 from edukit.governance.privacy import K
 from edukit.metrics import auc, ece
+from edukit.recalibration import Platt
 from edukit.schema import DataError
 
 Array = np.ndarray
@@ -23,20 +24,9 @@ NEEDED = ("y", "p", "group")
 
 
 def recalibrated(y: Array, p: Array, new: Array) -> Array:
-    """(M,) probabilities ``new`` after the line through the log-odds that (N,) outcomes ``y`` ask of ``p``; the order stays, no group is known.
-
-    References
-    ----------
-    Platt (1999), Advances in Large Margin Classifiers.
-    """
-    from scipy.special import logit
-    from sklearn.linear_model import LogisticRegression
-
-    def odds(v: Array) -> Array:
-        return logit(np.clip(np.asarray(v, float), 1e-6, 1 - 1e-6))[:, None]
-
-    curve = LogisticRegression(C=1e6).fit(odds(p), np.asarray(y) >= 0.5)
-    return curve.predict_proba(odds(new))[:, 1] if curve.coef_[0, 0] > 0 else np.asarray(new, float)
+    """(M,) probabilities ``new`` after the line through the log-odds that (N,) outcomes ``y`` ask of ``p``; the order stays, no group is known."""
+    curve = Platt.fit(np.asarray(p, float), np.asarray(y) >= 0.5)
+    return curve(new) if curve.slope > 0 else np.asarray(new, float)
 
 
 def fairest_share(y: Array, p: Array, group: pd.Series, capacity: float, units: Array | None = None, k: int = K) -> float:
@@ -53,14 +43,24 @@ def fairest_share(y: Array, p: Array, group: pd.Series, capacity: float, units: 
     right = np.asarray(y) >= 0.5
     members = _members(group, units, k)
     tried = np.linspace(capacity, USED * capacity, CANDIDATES)
-    return float(min(tried, key=lambda share: round(max(_rate_gaps(right, _first(p, share), members), default=0.0), 9)))
+    return float(min(tried, key=lambda share: round(max(_rate_gaps(right, first(p, share), members), default=0.0), 9)))
 
 
-def _first(p: Array, share: float) -> Array:
-    """Whether a row is among the ``share`` with the highest probabilities; of equal ones the earlier rows."""
-    found = np.zeros(len(p), bool)
-    found[np.argsort(-p, kind="stable")[:max(round(share * len(p)), 1)]] = True
-    return found
+def first(p: Array, share: float) -> Array:
+    """(N,) chance of an alarm where the ``share`` with the highest probabilities has one: 1 or 0, and among equals at the border the same for each.
+
+    Whatever lots are drawn among those equals, no place in a table decides; the rates that follow are what to expect of the lots.
+
+    Examples
+    --------
+    >>> first(np.array([0.9, 0.5, 0.5, 0.1]), 0.5).tolist()
+    [1.0, 0.5, 0.5, 0.0]
+    """
+    p = np.asarray(p, float)
+    places = max(round(share * len(p)), 1)
+    border = np.sort(p)[::-1][min(places, len(p)) - 1]
+    above, equal = p > border, p == border
+    return above + equal * (places - above.sum()) / equal.sum()
 
 
 def compare(fit: pd.DataFrame, test: pd.DataFrame, capacity: float = 0.2, *, group_aware: bool = False, k: int = K, seed: int = 0) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def compare(fit: pd.DataFrame, test: pd.DataFrame, capacity: float = 0.2, *, gro
     fit, test : ``y``, ``p``, ``group`` (one attribute, any coding) and, where a learner has several rows, ``learner_id``.
     capacity : share of the rows that can be acted on.
     group_aware : also a threshold per group (fairlearn), which reads the group of each learner when it decides, draws lots where it must, and knows no
-        capacity.
+        capacity. Who states no group, or one of fewer than ``k`` learners or of one outcome in ``fit``, is decided as if nobody's group were read.
 
     Returns
     -------
@@ -97,13 +97,13 @@ def compare(fit: pd.DataFrame, test: pd.DataFrame, capacity: float = 0.2, *, gro
         raise DataError(f"capacity must be a share between 0 and 1; found {capacity:g}. 0.2 is a call to every fifth learner.")
     y, p, q = fit["y"].to_numpy(float), fit["p"].to_numpy(float), test["p"].to_numpy(float)
     calibrated = recalibrated(y, p, q)
-    first = _first(q, capacity)
+    plain = first(q, capacity)
     units = fit["learner_id"].to_numpy() if "learner_id" in fit else None
     share = fairest_share(y, p, fit["group"], capacity, units, k)
-    rows = [_told("as it is", test, q, first, k), _told("recalibrated", test, calibrated, first, k),
-            _told("one threshold searched", test, calibrated, _first(q, share), k)]
+    rows = [_told("as it is", test, q, plain, k), _told("recalibrated", test, calibrated, plain, k),
+            _told("one threshold searched", test, calibrated, first(q, share), k)]
     if group_aware:
-        rows.append(_told("a threshold per group (fairlearn)", test, calibrated, _by_group(fit, test, seed), k, reads=True))
+        rows.append(_told("a threshold per group (fairlearn)", test, calibrated, _by_group(fit, test, plain, k, seed), k, reads=True))
     return pd.DataFrame(rows)
 
 
@@ -124,21 +124,29 @@ def _told(way: str, test: pd.DataFrame, p: Array, alarm: Array, k: int, reads: b
     off = right - p
     worst = {"tpr_gap": _rate_gaps(right, alarm, members, (True,)), "fpr_gap": _rate_gaps(right, alarm, members, (False,)),
              "calibration_gap": [abs(float(off[m].mean() - off[~m].mean())) for m in members], "abroca": [abroca(right, p, m) for m in members]}
-    return {"way": way, "reads_group": reads, "alarms": float(alarm.mean()), "precision": float(right[alarm].mean()) if alarm.any() else np.nan,
+    return {"way": way, "reads_group": reads, "alarms": float(alarm.mean()), "precision": float(alarm @ right / alarm.sum()) if alarm.any() else np.nan,
             "recall": float(alarm[right].mean()), "auc": auc(right, p), "ece": ece(right, p),
             **{name: max((v for v in found if np.isfinite(v)), default=np.nan) for name, found in worst.items()}}
 
 
-def _by_group(fit: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
-    """(M,) alarms of thresholds with equal true and false positive rates in all groups, fitted on ``fit``; a group not seen there raises no alarm."""
+def _by_group(fit: pd.DataFrame, test: pd.DataFrame, plain: Array, k: int, seed: int) -> Array:
+    """(M,) alarms of thresholds with equal true and false positive rates in all groups, fitted on ``fit``; ``plain`` of those whose group is not read."""
     from fairlearn.postprocessing import ThresholdOptimizer
     from sklearn.linear_model import LogisticRegression
 
-    group, asked = (rows["group"].astype(object).where(rows["group"].notna(), "not stated").astype(str) for rows in (fit, test))
-    both = fit["y"].ge(0.5).groupby(group).transform("nunique") > 1
-    rule = ThresholdOptimizer(estimator=LogisticRegression(C=1e6), constraints="equalized_odds", objective="balanced_accuracy_score",
-                              predict_method="predict_proba")  # the estimator keeps the order of p
-    rule.fit(fit.loc[both, ["p"]].to_numpy(float), fit.loc[both, "y"].ge(0.5).astype(int), sensitive_features=group[both])
-    known, alarm = asked.isin(group[both]).to_numpy(), np.zeros(len(test), bool)
-    alarm[known] = rule.predict(test.loc[known, ["p"]].to_numpy(float), sensitive_features=asked[known], random_state=seed) == 1
+    size, right = len(fit), fit["y"].ge(0.5).to_numpy()
+    group = pd.concat([fit["group"], test["group"]], ignore_index=True)
+    units = pd.factorize(np.concatenate([rows["learner_id"] if "learner_id" in rows else np.arange(len(rows)) for rows in (fit, test)]))[0]
+    labels = np.full(len(group), "", object)  # the bands of a number are the same in both
+    for label, member, _ in grouped(group, units, k):
+        learnt = member[:size]
+        if group[member].notna().all() and len(np.unique(units[:size][learnt])) >= k and len(np.unique(right[learnt])) == 2:
+            labels[member] = label
+    known, asked = labels[:size] != "", labels[size:] != ""
+    alarm = plain.copy()
+    if known.any() and asked.any():
+        rule = ThresholdOptimizer(estimator=LogisticRegression(C=1e6), constraints="equalized_odds", objective="balanced_accuracy_score",
+                                  predict_method="predict_proba")  # the estimator keeps the order of p
+        rule.fit(fit.loc[known, ["p"]].to_numpy(float), right[known].astype(int), sensitive_features=labels[:size][known])
+        alarm[asked] = rule.predict(test.loc[asked, ["p"]].to_numpy(float), sensitive_features=labels[size:][asked], random_state=seed)
     return alarm

@@ -172,4 +172,6 @@ def opened(path: Path) -> Opened | None:
 def outputs(place: Path) -> Iterator[tuple[Path, Opened | None]]:
     """Every file of a folder, or the one file, and what it holds."""
     for path in [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file()):
+        if path.name.endswith(("-wal", "-shm")) and path.with_name(path.name[:-4]).is_file():
+            continue  # of the SQLite file beside it, and read with it
         yield path, opened(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from edukit.data import store
 from edukit.data.junyi import Junyi
-from edukit.governance.consent import Consent, own_rows
+from edukit.governance.consent import Consent, own_rows, purposes
 from edukit.governance.privacy import Pseudonymiser, load_key
 from edukit.governance.retention import Rule, expired, remove
 from edukit.governance.rotation import renamed, retired, rotate, translation
@@ -50,6 +51,38 @@ def test_an_objection_takes_the_rows_out_of_that_purpose_only(here):
     gone = store.pseudonymiser().pseudonyms(pd.Series(["1"]), "learner")[0]
     assert gone in set(before["interactions"]["learner_id"]) and gone not in set(store.load(loader)["interactions"]["learner_id"])
     assert store.load(Junyi(path=str(here / "raw")), purpose="warn")["interactions"]["learner_id"].nunique() == 2
+
+
+def test_every_load_of_the_house_says_what_for(repository):
+    named = []
+    for file in (*(repository / "edukit").rglob("*.py"), *(repository / "experiments").glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        here = {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == "edukit.data.store" for a in n.names}
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            called = ast.unparse(call.func)
+            if called == "store.load" or (called == "load" and "load" in here):
+                words = [word.value for word in call.keywords if word.arg == "purpose"]
+                assert words, f"{file.name}:{call.lineno} loads without a purpose: an objection to it would not be heard"
+                named += [word.value for word in words if isinstance(word, ast.Constant)]
+    assert len(named) > 8 and set(named) <= set(purposes()), "who objects can name each"
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_an_objection_during_the_load_counts(here, monkeypatch, deleted):
+    loader, made, told = Junyi(path=str(here / "raw")), store._prepared, []
+
+    def slowly(*given):
+        tables = made(*given)
+        if len(told) == 1:
+            said(here).add("1", "deleted" if deleted else "objected", "junyi", "all" if deleted else "warn")
+        return tables
+
+    monkeypatch.setattr(store, "_prepared", slowly)
+    gone = store.pseudonymiser().pseudonyms(pd.Series(["1"]), "learner")[0]
+    data = store.load(loader, told.append, purpose="warn")
+    assert gone not in set(data["interactions"]["learner_id"]) and data["interactions"]["learner_id"].nunique() == 2
+    assert "is loaded again" in "".join(told)
+    assert all(gone not in store.learners_of(place) for place, _ in store.entries("junyi")), "nothing is left of what was prepared with their rows"
 
 
 def test_an_entry_of_another_data_set_changes_nothing(here):
@@ -126,6 +159,41 @@ def test_rows_leave_a_streamed_log_too(here, monkeypatch, large, point):
     assert len(learners) == 2 == len(found["learners"]) and len(found["interactions"]) == 8
     place, _ = next(store.entries("junyi"))
     assert set(store.learners_of(place)) == set(learners)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("point", ["", ".0"])
+def test_a_correction_reaches_a_streamed_log(here, monkeypatch, large, point):
+    (here / "log.csv").write_text("learner_id,item_id,correct,hints,timestamp\n"
+                                  + "".join(f"{u}{point},{i}{point},1,,2020-01-0{i}\n" for u in (1, 2) for i in (1, 2, 3)))
+    monkeypatch.setattr(store, "LARGE", 5 if large else 5_000)
+
+    def rows(purpose: str = "all") -> pd.DataFrame:
+        log = store.load(Streamed(str(here)), purpose=purpose)["interactions"]
+        return log.of(log.learner_ids()) if large else log
+
+    before = rows()
+    who = before["learner_id"] == store.pseudonymiser().pseudonyms(pd.Series(["2"]), "learner")[0]
+    told = {"table": "interactions", "column": "correct"}
+    said(here).add("2", "corrected", "junyi", **told, value="0.5", where={"item_id": "3"})
+    said(here).add("2", "corrected", "junyi", **told, value=0, where={"timestamp": "2020-01-01 00:00:00+00:00", "correct": "1.0"})
+    said(here).add("2", "corrected", "junyi", table="interactions", column="hints", value="2")
+    said(here).add("2", "corrected", "junyi", table="interactions", column="item_id", value="two", where={"item_id": "2"})
+    after = rows()
+    assert after[~who].drop(columns="hints").equals(before[~who].drop(columns="hints")) and after.loc[~who, "hints"].isna().all()
+    mine = after[who].set_index("item_id")
+    assert mine["correct"].to_dict() == {"1": 0.0, "two": 1.0, "3": 0.5} and (mine["hints"] == 2).all()
+    said(here).add("2", "corrected", "junyi", **told, value="0.25", where={"item_id": "3"})
+    assert rows()[who].set_index("item_id")["correct"]["3"] == 0.25, "the last word counts"
+    said(here).add("2", "corrected", "junyi", **told, value="0.75", where={"item_id": "two"})
+    said(here).add("2", "corrected", "junyi", table="interactions", column="attempt", value="1")  # this log has no such column
+    assert rows()[who].set_index("item_id")["correct"].to_dict() == {"1": 0.0, "two": 0.75, "3": 0.25}, "as corrected before"
+    for value, where, words in (("9", {}, r"correct must lie in \[0, 1\]; found 9"), ("yes", {}, "correct must be a number|correct must"),
+                                ("1", {"order": "0"}, "found order")):
+        said(here).add("2", "corrected", "junyi", **told, value=value, where=where)
+        with pytest.raises(DataError, match=words):
+            rows()
+        said(here).path.write_text("".join(said(here).path.read_text().splitlines(keepends=True)[:-1]))
 
 
 def test_a_correction_is_loaded_and_a_wrong_one_refused(here):

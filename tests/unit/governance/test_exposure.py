@@ -120,3 +120,22 @@ def test_a_picture_is_told_as_not_looked_into(tmp_path):
 def test_a_key_among_outputs_is_found(tmp_path):
     (tmp_path / "pseudonym.key.3fa9").write_text("00" * 32)
     assert kinds(tmp_path) == {"secret": 1}
+
+
+def test_sentences_of_our_own_are_no_free_text_and_a_remark_among_them_is(tmp_path):
+    ours = {"actionable": "associated with: mean mark so far, by the weight of each piece of work: 28; typical 66 | actions on the course pages: 3; typical 94",
+            "context": "associated with: registered 22 days before the start; typical 37 days before | credits studied at the same time: 120; typical 60",
+            "counterfactual": "with days with an action on the course pages 12 instead of 3, the estimate would be 67 % (below 68 %)",
+            "suggested": "Coach by telephone (30 min; evidence: moderate; Bettinger and Baker (2014), Educational Evaluation and Policy Analysis 36(1))",
+            "expected": "call: no difference shown (95 %: 12 points higher to 3 lower)\nmessage: risk lower by 8 points (95 %: 1 to 15), over the whole course"}
+    people = pd.DataFrame({"learner_id": KEY.pseudonyms(PEOPLE, "learner"), **ours})
+    write(tmp_path, "risks.csv", people)
+    assert kinds(tmp_path) == {}
+    remark = "she told me in tears that her mother has been in hospital since March and that nobody at home helps her"
+    for column, text in ours.items():
+        for said in (remark, f"{text}\n{remark}", f"{remark} | {text}"):
+            write(tmp_path, "risks.csv", people.assign(**{column: [said, *people[column][1:]]}))
+            assert kinds(tmp_path) == {"free text": 1}, (column, said)
+    for column in ("tried", "comment"):
+        write(tmp_path, "risks.csv", people.assign(**{column: [ours["context"], remark, *[""] * 38]}))
+        assert kinds(tmp_path) == {"free text": 2}, "what a person writes there is a person's"

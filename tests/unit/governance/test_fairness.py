@@ -163,3 +163,24 @@ def test_thresholds_by_group_must_be_asked_for_and_say_so(biased):
     assert aware["reads_group"] and aware["tpr_gap"] < 0.6 * table.loc["as it is", "tpr_gap"]
     with pytest.raises(DataError, match="capacity"):
         mitigation.compare(fit, test, capacity=20)
+
+
+def test_of_equal_risks_no_place_in_the_table_decides():
+    test = pd.DataFrame({"y": [1.0] * 30 + [0.0] * 30, "p": 0.5, "group": ["a"] * 30 + ["b"] * 30})
+    told = [mitigation.compare(rows, rows, capacity=0.2) for rows in (test, test[::-1].reset_index(drop=True))]
+    pd.testing.assert_frame_equal(*told)
+    assert (told[0]["precision"].round(9) == 0.5).all() and (told[0].loc[:1, "recall"].round(9) == 0.2).all()
+    assert mitigation.first(np.array([3.0, 2, 2, 2, 1]), 0.4).tolist() == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3, 0])
+
+
+def test_who_states_no_group_or_a_rare_one_is_decided_as_everybody_is(biased):
+    rng = np.random.default_rng(4)
+    fit, test = (rows.reset_index(drop=True) for rows in (biased.iloc[:1000], biased.iloc[1000:2000]))
+    few = rng.permutation(1000) < 60
+    fit["group"] = fit["group"].mask(few).mask(np.arange(1000) < 4, "rare")
+    test["group"] = test["group"].mask(few).mask(np.arange(1000) >= 990, "new").mask(np.arange(1000) < 10, "rare")
+    plain = mitigation.first(test["p"].to_numpy(), 0.2)
+    alarm, silent = mitigation._by_group(fit, test, plain, 10, 0), test["group"].isna() | test["group"].isin(["rare", "new"])
+    assert (alarm[silent] == plain[silent]).all() and plain[silent].sum() > 0 and (alarm[~silent] != plain[~silent]).any()
+    bands = mitigation._by_group(fit.assign(group=rng.normal(size=1000)), test.assign(group=rng.normal(size=1000)), plain, 10, 0)
+    assert set(bands) <= {0.0, 1.0} and bands.sum() > 0  # a number is cut into bands, the same in both
