@@ -17,7 +17,9 @@ from edukit.cli_alerts import alerts_app
 from edukit.cli_audit import audit_app
 from edukit.cli_consent import consent_app
 from edukit.cli_data import about, configs, data_app
+from edukit.cli_grade import grade, review
 from edukit.cli_graph import graph_app
+from edukit.cli_ledger import ledger_app
 from edukit.cli_serve import serve
 from edukit.cli_tracing import learner, refresh
 
@@ -28,11 +30,14 @@ experiments_app, models_app, show_app = (typer.Typer(**HELP) for _ in range(3))
 app.add_typer(data_app, name="data", help="Data sets: list, card, fetch, check, export, where.")
 app.add_typer(graph_app, name="graph", help="Prerequisite graphs: diff, merge, check, save, history, restore, vote, export.")
 app.add_typer(audit_app, name="audit", help="Audits: leakage, disclosure, privacy, budget, fairness, trail.")
-app.add_typer(alerts_app, name="alerts", help="Alerts: show, snooze, dismiss, reopen, tried, outcome, take, evaluate.")
+app.add_typer(alerts_app, name="alerts", help="Alerts: show, snooze, dismiss, reopen, tried, outcome, take, serve, evaluate.")
 app.add_typer(consent_app, name="consent", help="Rights of learners: list, export, agree, object, delete, correct, rotate-key, expired.")
+app.add_typer(ledger_app, name="ledger", help="Grades that are kept: verify, head, history, standing, replay, override, appeal, export, forget.")
 app.add_typer(experiments_app, name="experiments", help="Experiments: list.")
 app.add_typer(models_app, name="models", help="Models: list.")
 app.add_typer(show_app, name="show", help="Results: last.")
+app.command()(grade)
+app.command()(review)
 app.command()(learner)
 app.command()(refresh)
 app.command()(serve)
@@ -85,7 +90,7 @@ def experiments_list() -> None:
 @models_app.command("list")
 def models_list() -> None:
     """Every model, by the group and name that `edukit run` takes, and what it means for a learner."""
-    for group in ("tracing", "graph", "gaps", "risk"):
+    for group in ("tracing", "graph", "gaps", "risk", "grading", "recommend", "simulators"):
         for path in configs(group):
             typer.echo(f"{group + '=' + path.stem:<24}{about(path)}")
 

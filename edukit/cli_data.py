@@ -194,7 +194,7 @@ def data_export(
     from edukit.data.export import export
     from edukit.data.store import load
 
-    for file in export(load(loader(label, **({"path": path} if path else {})), typer.echo), folder, form):
+    for file in export(load(loader(label, **({"path": path} if path else {})), typer.echo, purpose="export"), folder, form):
         typer.echo(file)
 
 

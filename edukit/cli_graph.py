@@ -60,7 +60,7 @@ def _of_data(label: str) -> GraphFile:
 
     if label not in {known for entry in catalogue().items() for known in (entry[0], entry[1][0])}:
         raise DataError(f"a graph must be a file or a data set of `edukit data list`; found neither by the name {label}.")
-    tables = load(loader(label), lambda line: typer.echo(line, err=True)).tables
+    tables = load(loader(label), lambda line: typer.echo(line, err=True), purpose="graph").tables
     if "prerequisites" not in tables:
         raise DataError(f"data {label} holds no prerequisites; found {', '.join(tables)}. Sets with a graph: edukit data card NAME says so.")
     held = {name: tables.get(name, graph_file.empty(name)) for name in graph_file.HELD}

@@ -22,7 +22,8 @@ def learner(
     as_json: Annotated[bool, typer.Option("--json", help="every concept as JSON")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="OUT", help="every concept into a csv file")] = None,
     explain: Annotated[str | None, typer.Option(metavar="CONCEPT", help="what moved the mastery of one concept (its id or its name)")] = None,
-    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="with --explain: a picture of it (.png, .svg, .pdf)")] = None,
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="a picture: mastery response by response; with --explain, of what "
+                                                                           "moved the concept (.png, .svg, .pdf)")] = None,
 ) -> None:
     """What the learner of HISTORY knows of each concept, as the model of RUN sees it, with how sure that is; the model need never have seen them.
 
@@ -30,13 +31,12 @@ def learner(
     """
     from edukit.formats import learner_history
     from edukit.report.gap_page import write_csv
-    from edukit.schema import DataError
 
-    if figure is not None and explain is None:
-        raise DataError("--figure draws an explanation; found no --explain CONCEPT. Give it, or leave out --figure.")
     serving = importlib.import_module("edukit.experiments.serving")
     rows = learner_history.read(history, _note)
-    tracked = serving.tracked(run)
+    tracked = serving.tracked(run, items=rows["item_id"])
+    if run == "last":
+        _note(f"last is {tracked.label}: of the models that know the items of {history.name} the newest")
     mastery = serving.estimate(tracked, rows)
     for line in serving.unseen(tracked, rows):
         _note(line)
@@ -48,6 +48,11 @@ def learner(
         typer.echo(f"{tracked.label}")
         for line in serving.lines(mastery, rows, top):
             typer.echo(line)
+    if figure is not None and explain is None:
+        from edukit.report.figures import save
+
+        drawn = importlib.import_module("edukit.experiments.learner_steps").drawn(tracked, rows)
+        typer.echo(str(save(drawn, figure)), err=as_json)
     if csv is not None:
         typer.echo(str(write_csv(mastery, csv)), err=as_json)
 

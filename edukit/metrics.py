@@ -112,11 +112,22 @@ def average_precision(y: Array, score: Array) -> float:
     return float(average_precision_score(y, score)) if np.any(y) else float("nan")
 
 
-def quadratic_weighted_kappa(a: Array, b: Array) -> float:
-    """Agreement of two raters on an ordered scale (Cohen, 1968, Psychological Bulletin)."""
-    from sklearn.metrics import cohen_kappa_score
+def quadratic_weighted_kappa(a: Array, b: Array, weight: Array | None = None) -> float:
+    """Agreement of two raters on an ordered scale (Cohen, 1968, Psychological Bulletin); NaN where both give one score, the same, to all.
 
-    return float(cohen_kappa_score(a, b, weights="quadratic"))
+    Scores are distances: a level that nobody gave stays a step of the scale.
+
+    Examples
+    --------
+    >>> round(quadratic_weighted_kappa(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 1])), 3)
+    0.8
+    """
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if not len(a):
+        return float("nan")
+    (mean_a, mean_b), apart = (np.average(v, weights=weight) for v in (a, b)), np.average((a - b) ** 2, weights=weight)
+    by_chance = np.average((a - mean_a) ** 2 + (b - mean_b) ** 2, weights=weight) + (mean_a - mean_b) ** 2
+    return float(1 - apart / by_chance) if by_chance > 0 else float("nan")
 
 
 Score = Callable[[Array, Array, Array], float]

@@ -36,7 +36,7 @@ from edukit.data.assistments2009 import Assistments2009
 from edukit.graph.concept_graph import ConceptGraph
 from edukit.tracing.sequences import Vocabulary, encode
 at = [time.process_time()]
-data = store.load(Assistments2009(variant="akt"))
+data = store.load(Assistments2009(variant="akt"), purpose="bench")
 at.append(time.process_time())
 log = data["interactions"]
 histories = encode(log, Vocabulary.build(log, ConceptGraph.from_tables(data["concepts"], None, data["q_matrix"])))
@@ -216,6 +216,21 @@ def serving(
 
     place = out or _folder("bench_serving")
     guard(lambda: typer.echo(serve([name for name in models.split(",") if name], concepts, calls, place, typer.echo)))
+
+
+@app.command()
+def grading(
+    learners: Annotated[int, typer.Option(help="who write the answers of one round, six each")] = 60,
+    rounds: Annotated[int, typer.Option(help="timed rounds, after one of warm-up")] = 3,
+    threads: Annotated[int, typer.Option(help="of the network that embeds texts")] = 2,
+    out: Annotated[Path | None, typer.Option(help="folder of the table; default EDUKIT_OUTPUTS/bench_grading/TIME")] = None,
+) -> None:
+    """Answers graded in a second, with embeddings that are known and with texts never seen."""
+    from .bench_grading import grade
+    from .recipe import guard
+
+    place = out or _folder("bench_grading")
+    guard(lambda: typer.echo(grade(learners, rounds, threads, place, typer.echo)))
 
 
 def _folder(name: str) -> Path:

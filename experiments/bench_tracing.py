@@ -182,7 +182,7 @@ def compare(models: list[str], parity: list[str], learners: float, profile: bool
         if name not in PAIRS:
             raise DataError(f"--models must be some of {', '.join(PAIRS)}; found {name!r}")
     check(bench.python, bench.pykt)
-    data = load(loader("assistments2009"), say)
+    data = load(loader("assistments2009"), say, purpose="bench")
     split = make_split(data, "auto", 0)
     rows = rows_of(split.part(data["interactions"], "train"), data["concepts"], data["q_matrix"], learners)
     say(f"{len(rows.log):,} responses of {rows.log['learner_id'].nunique():,} learners, {len(rows.q_matrix):,} items")

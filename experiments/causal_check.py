@@ -88,7 +88,7 @@ def from_logs(data: LearningData, other: LearningData, seed: int) -> Iterator[Sc
 def optional(label: str, why: str) -> LearningData | None:
     """A data set that some models need; None, and it is said, where its files are not here."""
     try:
-        return load(loader(label), typer.echo)
+        return load(loader(label), typer.echo, purpose="causal_check")
     except DataError as error:
         typer.echo(f"left out: {why}, since {label} is not here ({error})")
         return None
@@ -144,7 +144,7 @@ def check(model: Annotated[str, typer.Option(help="comma between: names of conf/
     from edukit.report import figures
 
     place = out or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "causal_check"
-    data = load(loader("eedi_causaledu"), typer.echo)
+    data = load(loader("eedi_causaledu"), typer.echo, purpose="causal_check")
     typer.echo("the data hold effects but no responses and no courses: no model can be fitted on their own log, and networks over courses cannot run")
     records = judged(data, from_text(data, tuple(model.split(",")), seed), draws, seed)
     for label, why, models in (("ucd", "names learnt from another subject", from_other_labels), ("nips34", "models of responses, by subject", from_logs)):

@@ -138,7 +138,7 @@ def search(data: Annotated[str, typer.Option(help="comma between: data sets with
     labels, asked = data.split(","), range(folds if run is None else min(run, folds))
     tables = []
     for label in labels:
-        loaded = load(loader(label), typer.echo)
+        loaded = load(loader(label), typer.echo, purpose="graph_search")
         found = [answered(loaded, name, VARIANTS[name], first_seed + seed, fold, folds, place) for name in names for seed in range(seeds) for fold in asked]
         tables.append(compared(pd.concat(found, ignore_index=True), draws).assign(data=label))
     table = pd.concat(tables, ignore_index=True)

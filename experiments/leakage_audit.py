@@ -46,7 +46,7 @@ def maker(model: str, seed: int) -> Callable[[], Any]:
 def of_model(model: str, data: str, learners: int, seed: int) -> Iterator[leakage.Proof]:
     """The proofs of :func:`edukit.evaluation.leakage.prove` on learners drawn from a data set, with the experts' graph where it has one."""
     make = maker(model, seed)
-    loaded = load(loader(data), recipe.say)
+    loaded = load(loader(data), recipe.say, purpose="leakage")
     if "interactions" not in loaded.tables:
         raise DataError(f"data {loaded.label} must hold responses to audit a tracing model; found {', '.join(loaded.tables)}.")
     loaded = recipe.in_memory(loaded.sample(learners, seed))

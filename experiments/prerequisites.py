@@ -102,7 +102,7 @@ def _split(words: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2)
 def _loaded(label: str) -> LearningData:
-    return load(loader(label))
+    return load(loader(label), purpose="prerequisites")
 
 
 def run_cell(label: str, track: str, name: str, seed: int, fold: int, folds: int, share: float, file: Path) -> None:

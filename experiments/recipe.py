@@ -137,7 +137,8 @@ def describe(data: LearningData) -> None:
         say(f"data {data.label}: {len(pairs):,} judged pairs of {concepts:,} concepts, {(pairs['label'] == 1).sum():,} of them prerequisites; no responses")
         return
     if "interactions" not in data.tables:
-        rows = "; ".join(f"{len(data[name]):,} {name}" for name in ("enrolments", "submissions", "events", "learners") if name in data.tables)
+        kinds = ("enrolments", "submissions", "events", "questions", "answers", "learners")
+        rows = "; ".join(f"{len(data[name]):,} {name}" for name in kinds if name in data.tables)
         say(f"data {data.label}: {rows or ', '.join(data.tables)}; no responses")
         return
     counts, allows = data.counts(), data.allows()
@@ -207,8 +208,8 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
         say(f"  drawn       {cfg.learners:,} learners" + (f" with {data.counts()['responses']:,} responses" if "interactions" in data.tables else ""))
     elif not batches:
         data = in_memory(data)
-    place = _free(Path(cfg.paths.outputs) / cfg.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
-    with run_record.noted(cfg, data, place), replacing(place) as folder:
+    with _claimed(Path(cfg.paths.outputs) / cfg.experiment / time.strftime("%Y-%m-%d_%H-%M-%S")) as place, run_record.noted(cfg, data, place), \
+            replacing(place) as folder:
         folder.mkdir()
         run = Run(cfg, data, folder)
         yield run
@@ -228,18 +229,30 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
     if cfg.paths.tracking:
         tracking.track(Path(cfg.paths.tracking), run.report.content(), files, started, ended)
     for name, file in run.figures.items():
-        say(f"{name:<12}{place / file}")
+        say(f"{name:<14}{place / file}")
     if cfg.paths.tracking:
-        say(f"{'tracked in':<12}{cfg.paths.tracking}  (look at it with: edukit ui)")
+        say(f"{'tracked in':<14}{cfg.paths.tracking}  (look at it with: edukit ui)")
     say(str(place / "run_report.json"))
 
 
-def _free(place: Path) -> Path:
-    """The place itself, or with a number behind it where a run of the same second lies there."""
+@contextmanager
+def _claimed(place: Path) -> Iterator[Path]:
+    """The place itself, or with a number behind it where a run of the same second lies or is being made there; nobody else is given it meanwhile."""
+    place.parent.mkdir(parents=True, exist_ok=True)
     found, number = place, 2
-    while found.exists():
+    while True:
+        claim = found.with_name(f".{found.name}.claim")
+        try:
+            if not found.exists():
+                claim.touch(exist_ok=False)
+                break
+        except FileExistsError:
+            pass
         found, number = place.with_name(f"{place.name}-{number}"), number + 1
-    return found
+    try:
+        yield found
+    finally:
+        claim.unlink(missing_ok=True)
 
 
 def _peak_memory_mb() -> float:

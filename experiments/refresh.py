@@ -143,7 +143,7 @@ def compare(job: recipe.Run, old: Any, new: Any, held: pd.DataFrame, static: boo
 def parted(old: serving.Tracked, log: pd.DataFrame, known: set[str]) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     """The old run's responses and the new ones: its data where it can still be had as it was, else what its learners did in this data."""
     try:
-        data = recipe.in_memory(load(serving.data_loader(old.report)))
+        data = recipe.in_memory(load(serving.data_loader(old.report), purpose="refresh"))
         if (drawn := old.report.config.get("learners")) is not None:
             data = data.sample(int(drawn), old.report.seed)
         if data.fingerprint == old.report.data["fingerprint"]:

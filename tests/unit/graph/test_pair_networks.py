@@ -262,7 +262,7 @@ def test_the_search_prints_a_variant_beside_its_twin(monkeypatch, tmp_path, caps
             return self.tables[name]
 
     monkeypatch.setattr(graph_search, "loader", lambda name: name)
-    monkeypatch.setattr(graph_search, "load", lambda made, tell: Data())
+    monkeypatch.setattr(graph_search, "load", lambda made, tell, purpose: Data())
     monkeypatch.setattr(graph_search, "VARIANTS", {n: {**v, **SMALL, "epochs": 2} for n, v in graph_search.VARIANTS.items()})
     graph_search.search("invented,again", "twin;messages", folds=3, run=2, first_seed=100, seeds=1, draws=20, out=tmp_path)
     told = capsys.readouterr().out
