@@ -8,7 +8,7 @@ from typing import Any
 import hydra
 import numpy as np
 import pandas as pd
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from edukit.data.interaction_store import InteractionStore
@@ -17,7 +17,7 @@ from edukit.metrics import record, shown
 from edukit.report import gap_page, warning_figures
 from edukit.reproducibility import replacing
 from edukit.risk import capacity, judging, outcomes, protocol
-from edukit.risk.snapshot import UNIT, Snapshot
+from edukit.risk.snapshot import UNIT
 from edukit.schema import DataError
 from edukit.splits import Split
 from edukit.validation import validate
@@ -125,37 +125,15 @@ def chosen(tables: dict[str, Any], presentations: list[str] | None) -> dict[str,
     return {**tables, "enrolments": enrolments[enrolments["presentation"].isin(list(presentations))].reset_index(drop=True)}
 
 
-def reads_weeks(cfg: DictConfig) -> bool:
-    """Whether the model of the config reads a column a week."""
-    return bool(getattr(get_class(cfg.risk._target_), "weekly", False))
-
-
-def built(tables: dict[str, pd.DataFrame], cfg: DictConfig, day: int, attributes: tuple[str, ...]) -> pd.DataFrame:
-    """Features of everybody at the end of a day."""
-    taken = Snapshot(day, cfg.population, cfg.assessments_by, attributes).take(tables)
-    return course_features.course_features(taken, reads_weeks(cfg))
-
-
-def beside(tables: dict[str, pd.DataFrame], cfg: DictConfig, week: int, attributes: tuple[str, ...]) -> dict[int, pd.DataFrame]:
-    """Features at the ends of days near that of a week, to learn from: due days move from year to year. None for a model that reads weeks."""
-    days = [7 * week + step * cfg.nearby for step in (-1, 1)] if cfg.nearby and not reads_weeks(cfg) else []
-    return {day: built(tables, cfg, day, attributes) for day in days if day >= 0}
-
-
-def learnt_from(table: pd.DataFrame, near: dict[int, pd.DataFrame], split: Split, kind: str, cutoff: int) -> pd.DataFrame:
-    """Rows of the learning part, those of the days nearby beside them, with the day as a further level; nobody (or no run) that is judged is among them."""
-    level, aside = ("learner_id" if kind == "learner" else "presentation"), split.part(table, "test").index
-    found = {cutoff: split.part(table, "train")}
-    found |= {day: rows[~rows.index.get_level_values(level).isin(aside.get_level_values(level))] for day, rows in near.items()}
-    return pd.concat(found, names=["cutoff"]).reorder_levels([*table.index.names, "cutoff"])
-
-
-def said(table: pd.DataFrame, y: pd.Series, parts: list[Split], cfg: DictConfig, week: int, refits: int | None, near: dict[int, pd.DataFrame]) -> Week:
+def said(tables: dict[str, pd.DataFrame], table: pd.DataFrame, y: pd.Series, parts: list[Split], cfg: DictConfig, week: int, attributes: tuple[str, ...] = (),
+         refits: int | None = None) -> Week:
     """Risks of everybody who is judged, each by a model that learnt from the other part; ``refits`` None = those of the config."""
     told, predicted, model = [], [], None
     for split in parts:
         model = instantiate(cfg.risk, **({} if refits is None else {"refits": refits}))
-        train, test = learnt_from(table, near, split, cfg.split, 7 * week), split.part(table, "test")
+        test = split.part(table, "test")
+        apart = course_features.apart(tables, test.index, cfg.split)
+        train = course_features.learnt_from(split.part(table, "train"), course_features.beside(apart, cfg, week, attributes), 7 * week)
         model.fit(train, y.reindex(train.index.droplevel("cutoff")).set_axis(train.index))
         told.append(model.score(test))
         predicted.append(model.predict(test))
@@ -260,13 +238,13 @@ def run(cfg: DictConfig) -> RunReport:
             attributes = groupings(tables, cfg.attributes) if name == "with_demographics" else ()
             model, found = cfg.risk._target_.rpartition(".")[2].lower() + (" with demographics" if attributes else ""), []
             for week in weeks:
-                table = built(tables, cfg, 7 * week, attributes)
+                table = course_features.built(tables, cfg, 7 * week, attributes)
                 parts = protocol.splits(table.index, cfg.split, cfg.folds, job.seed)
                 asked = week == cfg.week and name == SETS[cfg.features][0]
                 if asked:
                     keep_split(job, table, parts)
                     past = table.drop(index=np.concatenate([split.part(table, "test").index for split in parts]))
-                found.append(said(table, y, parts, cfg, week, None if asked else 0, beside(tables, cfg, week, attributes)))
+                found.append(said(tables, table, y, parts, cfg, week, attributes, None if asked else 0))
                 job.metrics += scored(found[-1], y, cfg, cfg.split, model)
             job.metrics += lasting(found, y, ends, tables, cfg, {"split": cfg.split, "model": model})
             if name == SETS[cfg.features][0]:

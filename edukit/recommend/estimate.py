@@ -56,8 +56,8 @@ class Estimate:
         hit = np.where(there, known * (1 - self.slip) + (1 - known) * self.guess, 1.0)
         others = hit.prod(axis=1, keepdims=True) / hit
         mark = np.asarray(correct, float)[:, None]
-        if_known = mark * (1 - self.slip) + (1 - mark) * (1 - others * (1 - self.slip))
-        if_not = mark * self.guess + (1 - mark) * (1 - others * self.guess)
+        if_known = mark * others * (1 - self.slip) + (1 - mark) * (1 - others * (1 - self.slip))
+        if_not = mark * others * self.guess + (1 - mark) * (1 - others * self.guess)
         after = known * if_known / (known * if_known + (1 - known) * if_not)
         ready = self.terrain.readiness(self.known)[everybody, place]
         after = np.clip(after + (1 - after) * self.learn * ready, CLOSE, 1 - CLOSE)

@@ -9,6 +9,7 @@ import numpy as np
 from edukit.schema import DataError
 
 LEAST_ESS, LARGEST_WEIGHT = 100.0, 0.05  # effective decisions and learners below which, share of one weight above which, nothing is said
+FARTHEST, ERRORS = 0.02, 4.0  # how far the mean weight may lie from 1, or else within so many standard errors
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,28 @@ def weights(log: Log, target: np.ndarray) -> np.ndarray:
 def support(log: Log, target: np.ndarray) -> tuple[float, float, str]:
     """Effective sample size, share of the largest weight, and why to refuse (empty = no reason).
 
-    ESS = (sum w)^2 / sum w^2, of decisions and of learners (their weights summed); the smaller counts.
+    ESS = (sum w)^2 / sum w^2, of decisions and of learners (their weights summed); the smaller counts. Where the logging policy could have made
+    every decision of the target, weights are 1 on average; less tells that it could not, anything else that the propensities are not those it chose with.
 
     References
     ----------
-    Kong (1992), Technical Report 348, University of Chicago (effective sample size).
+    Kong (1992), Technical Report 348, University of Chicago (effective sample size). Li, Kim and Zitouni (2015), WSDM (the mean as a test).
     """
     w = weights(log, target)
     total = w.sum()
-    if total <= 0:
+    if not total > 0:
         return 0.0, 1.0, "the log holds no decision that the policy would make"
-    own = np.bincount(np.unique(log.learner, return_inverse=True)[1], w)
+    who = np.unique(log.learner, return_inverse=True)[1]
+    own, away = np.bincount(who, w), np.bincount(who, w - w.mean())
     ess, largest = min(total**2 / (w**2).sum(), total**2 / (own**2).sum()), float(w.max() / total)
     if ess < LEAST_ESS:
         return float(ess), largest, f"effective sample size {ess:.0f} is below {LEAST_ESS:.0f}"
-    return float(ess), largest, f"one decision has {largest:.1%} of the weight, more than {LARGEST_WEIGHT:.0%}" if largest > LARGEST_WEIGHT else ""
+    if largest > LARGEST_WEIGHT:
+        return float(ess), largest, f"one decision has {largest:.1%} of the weight, more than {LARGEST_WEIGHT:.0%}"
+    if abs(w.mean() - 1) > max(FARTHEST, ERRORS * np.sqrt((away**2).sum()) / len(w)):
+        return float(ess), largest, (f"weights are {w.mean():.2f} on average and not 1: the policy makes decisions that the log could not hold, "
+                                     "or propensities are not those it was made with")
+    return float(ess), largest, ""
 
 
 def snips(log: Log, target: np.ndarray) -> Value:
@@ -116,6 +124,8 @@ def doubly_robust(log: Log, target: np.ndarray, cap: float = 20.0, folds: int = 
     from sklearn.linear_model import Ridge
 
     ess, largest, refused = support(log, target)
+    if refused or len(np.unique(log.learner)) < 2:
+        return _valued("doubly_robust", float("nan"), np.zeros(len(log.action)), log, ess, largest, refused)
     rows, who = np.arange(len(log.action)), np.unique(log.learner, return_inverse=True)[1]
     fold = np.random.default_rng(seed).permutation(who.max() + 1)[who] % folds
     expected = np.empty(target.shape)

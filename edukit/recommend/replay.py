@@ -56,11 +56,10 @@ def decisions(world: GatedWorld, logging: ConceptPolicy, explore: float, targets
         view = views[""]
         odds = (1 - explore) * logging.odds(view, rng) + explore * view.allowed / view.allowed.sum(axis=1, keepdims=True)
         action = drawn(odds, rng)
-        right = expected_right(world, terrain, view)
         for name, policy in targets.items():
             wanted = policy.odds(views[name], rng)
             told[name].append(wanted)
-            truth[name] += float((wanted * right).sum(axis=1).mean()) / steps
+            truth[name] += float((wanted * expected_right(world, terrain, views[name])).sum(axis=1).mean()) / steps
         item = logging.item_of(terrain, view, action, rng)
         known = features(view)
         correct = world.answer(everybody, item)

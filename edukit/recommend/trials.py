@@ -20,12 +20,14 @@ class Trial:
     Parameters
     ----------
     began, ended : (B,) mean true mastery over concepts before and after. groups : (B,) group of each learner.
+    course : (steps + 1,) the cohort's mean true mastery before the first response and after each.
     unready : (B,) share of recommendations with a prerequisite that was truly not mastered. broken : recommendations below the policy's own readiness.
     exposure : (C,) how often each concept was recommended.
     """
 
     began: np.ndarray
     ended: np.ndarray
+    course: np.ndarray
     groups: np.ndarray
     unready: np.ndarray
     broken: int
@@ -46,7 +48,8 @@ def try_policy(policy: ConceptPolicy, world: World, terrain: Terrain, learners: 
     world.reset(learners, seed)
     rng, everybody = np.random.default_rng([seed, 2]), np.arange(learners)
     progress, estimate = policy.begin(learners, terrain), Estimate().start(learners, terrain)
-    began, unready, broken, exposure = world.true_mastery().mean(axis=1), np.zeros(learners), 0, np.zeros(len(terrain.concept_ids))
+    truth = world.true_mastery()
+    began, course, unready, broken, exposure = truth.mean(axis=1), [truth.mean()], np.zeros(learners), 0, np.zeros(len(terrain.concept_ids))
     for _ in range(steps):
         view = policy.view(terrain, progress, estimate.mastery())
         concept = drawn(policy.odds(view, rng), rng)
@@ -54,12 +57,14 @@ def try_policy(policy: ConceptPolicy, world: World, terrain: Terrain, learners: 
         if (item == len(terrain.item_ids)).any():
             raise DataError(f"a concept without an item cannot be tried in a world; found {terrain.concept_ids[concept[item.argmax()]]!r}. Leave it out.")
         broken += int((view.ready[everybody, concept] < policy.ready).sum())
-        unready += lacking(world, concept)
+        unready += lacking(world, truth, concept)
         exposure += np.bincount(concept, minlength=len(exposure))
         correct = world.answer(everybody, item)
         policy.note(terrain, progress, item, correct)
         estimate.step(item, correct)
-    return Trial(began, world.true_mastery().mean(axis=1), world.groups, unready / steps, broken, exposure)
+        truth = world.true_mastery()
+        course.append(truth.mean())
+    return Trial(began, truth.mean(axis=1), np.array(course), world.groups, unready / steps, broken, exposure)
 
 
 def drawn(odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -68,9 +73,9 @@ def drawn(odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (ladder < rng.random((len(odds), 1)) * ladder[:, -1:]).sum(axis=1)
 
 
-def lacking(world: World, concept: np.ndarray) -> np.ndarray:
-    """(B,) whether each learner's concept requires, in truth, something of which they master less than half."""
-    known = np.concatenate([world.true_mastery(), np.zeros((len(concept), 1))], axis=1)
+def lacking(world: World, truth: np.ndarray, concept: np.ndarray) -> np.ndarray:
+    """(B,) whether each learner's concept requires something of which, in ``truth`` (B, C), they master less than half."""
+    known = np.concatenate([truth, np.zeros((len(concept), 1))], axis=1)
     parents = world.terrain.parents[concept]
     best = known[np.arange(len(concept))[:, None, None], parents].max(axis=2)
     return ((best < 0.5) & (world.terrain.weights[concept] > 0)).any(axis=1)

@@ -262,9 +262,13 @@ class Boosting(EarlyWarning):
 
 
 def _in_order(features: pd.DataFrame, outcome: pd.Series) -> tuple[pd.DataFrame, Array, Array, Array]:
-    """Rows with an outcome in an order that depends on their values only; outcome, learner code and presentation of each."""
+    """Rows with an outcome in an order that depends on their values only; outcome, learner code and presentation of each.
+
+    Equal rows stand in the order of all that is known of their learners: a learner may have several rows, and is dealt to a fold as a whole.
+    """
     if features.index.has_duplicates:
         raise DataError(f"features must hold each unit once; found {int(features.index.duplicated().sum()):,} rows twice")
+    features = features.sort_index()
     y = outcome.reindex(features.index)
     rows, y = features[y.notna()].drop(columns=list(NOT_READ), errors="ignore"), y.dropna().to_numpy(float)
     names = rows.index.names
@@ -273,8 +277,11 @@ def _in_order(features: pd.DataFrame, outcome: pd.Series) -> tuple[pd.DataFrame,
     if learner.nunique() < FEWEST or len(np.unique(y)) < 2:
         raise DataError(f"early warning must learn from {FEWEST} learners or more, with and without the outcome; found {learner.nunique()} learners and "
                         f"{'the outcomes ' + ', '.join(f'{v:g}' for v in np.unique(y)) if len(y) else 'no outcome'}. Use more presentations.")
-    rows = rows[sorted(rows.columns)]
-    order = np.lexsort([y, *rows.to_numpy(float).T, presentation])
+    rows = rows[sorted(rows.columns)] + 0.0  # no -0
+    code, content = pd.factorize(learner)[0], rows.assign(outcome=y, presentation=presentation)
+    whole = np.zeros(learner.nunique(), np.uint64)
+    np.add.at(whole, code, pd.util.hash_pandas_object(content, index=False).to_numpy())
+    order = np.lexsort([whole[code], y, *rows.to_numpy(float).T, presentation])
     return rows.iloc[order], y[order], pd.factorize(learner[order])[0], presentation[order]
 
 

@@ -187,6 +187,7 @@ class ExpectedBenefit:
                             f"found {counts['with help']} and {counts['without']}. Wait for more, or take a longer stretch of days.")
         self.columns_ = [name for name in rows if rows[name].notna().any() and rows[name].nunique() > 1]
         x = rows[self.columns_]
+        self._middle = {name: float(x[name].median()) for name in self.modifiers}
         whose = pd.factorize(rows.index.get_level_values("learner_id" if "learner_id" in rows.index.names else 0))[0]
         e, without, with_ = self._nuisances(x, t, y, whose)
         inside = self._overlap(e, t)
@@ -266,8 +267,8 @@ class ExpectedBenefit:
         self.average_ = [record(name, float(v), n, float(v - Z * se), float(v + Z * se), group=group) for name, v, se, n, group in rows]
 
     def _design(self, x: pd.DataFrame, risk: Array) -> Array:
-        """(N, P) what the benefit depends on."""
-        beyond = [x[name].fillna(x[name].median()).fillna(0.0).to_numpy(float) for name in self.modifiers]
+        """(N, P) what the benefit depends on; a modifier that is missing takes the median of the learners it was learnt from."""
+        beyond = [x[name].fillna(self._middle[name]).to_numpy(float) for name in self.modifiers]
         return np.column_stack([np.ones(len(x)), risk, risk * (1 - risk), *beyond])
 
 

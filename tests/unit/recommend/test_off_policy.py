@@ -8,8 +8,9 @@ import pytest
 
 from edukit.data.curriculum import random_concepts
 from edukit.graph.concept_graph import ConceptGraph
+from edukit.recommend.estimate import Estimate
 from edukit.recommend.off_policy import LEAST_ESS, Log, doubly_robust, snips, weights
-from edukit.recommend.policies import ExpertOrder, OuterFringe, TargetSuccess, Zpdes
+from edukit.recommend.policies import ExpertOrder, OuterFringe, RandomChoice, TargetSuccess, Zpdes
 from edukit.recommend.replay import decisions, imitation
 from edukit.recommend.simulate import GatedWorld
 from edukit.recommend.terrain import Terrain
@@ -77,6 +78,21 @@ def test_too_little_to_say_anything_is_refused():
     assert "no decision" in snips(log, nowhere).refused and "no decision" in doubly_robust(log, nowhere).refused
     with pytest.raises(DataError, match="propensity must lie"):
         Log(log.learner, log.action, log.reward, np.zeros(2000), log.features)
+    for kept in (log.learner < 0, log.learner == 0):  # nobody, and one learner
+        some = Log(*(getattr(log, name)[kept] for name in ("learner", "action", "reward", "propensity", "features")))
+        assert snips(some, target[kept]).refused and doubly_robust(some, target[kept]).refused
+
+
+def test_a_policy_that_decides_what_the_log_could_not_hold_is_refused_and_so_are_wrong_propensities():
+    log, target, _ = planted(400, 5, 0)
+    third = np.column_stack([target * 0.6, np.full(2000, 0.4)])  # an action that was never open to the logging policy
+    beyond = Log(log.learner, log.action, log.reward, log.propensity, np.concatenate([log.features, np.ones((2000, 1, 2))], axis=1))
+    halved = Log(log.learner, log.action, log.reward, log.propensity / 2, log.features)
+    for value_of in (snips, doubly_robust):
+        assert not value_of(log, target).refused
+        for given, wanted, mean in ((beyond, third, "0.6"), (halved, target, "2.0")):
+            value = value_of(given, wanted)
+            assert value.refused.startswith(f"weights are {mean}") and np.isnan(value.value)
 
 
 def test_the_fold_that_is_judged_never_teaches_the_model_of_rewards():
@@ -102,6 +118,29 @@ def test_logs_of_a_world_are_made_with_their_true_values(graph):
         held = [v.low <= truth <= v.high for v in told if not v.refused]
         assert len(held) > 40 and np.mean(held) > 0.85
         assert abs(np.mean([v.value for v in told if not v.refused]) - truth) < 0.02
+
+
+def test_the_truth_of_a_target_is_that_of_the_items_it_would_take(graph):
+    """Random choice looks at no readiness: it takes items that the logging policy would not, and its truth is told nevertheless."""
+    world, policy = GatedWorld(graph, seed=1), RandomChoice()
+    replay = decisions(world, Zpdes(), 0.5, {"random": policy}, 200, 1, 3)
+    world.reset(200, 3)
+    asked = world.chance().mean(axis=0)[world.terrain.items_of].mean(axis=1).mean()  # every concept alike, every item of it alike
+    assert replay.truth["random"] == pytest.approx(asked) and "weights are" in snips(replay.log, replay.targets["random"]).refused
+
+
+@pytest.mark.parametrize("concepts", [1, 2])
+def test_a_mark_in_the_middle_tells_nothing_and_a_better_one_more(graph, concepts):
+    """Also of an item of several concepts, where a mark speaks for all of them."""
+    ids = list(graph.concept_ids)[:2]
+    flat = ConceptGraph.from_tables(graph.concepts, graph.prerequisites.iloc[:0], pd.DataFrame({"item_id": "q", "concept_id": ids[:concepts]}))
+    after = []
+    for mark in (0.0, 0.5, 1.0):
+        estimate = Estimate(learn=0.0).start(1, Terrain.of(flat))
+        estimate.step(np.array([0]), np.array([mark]))
+        after.append(estimate.mastery()[0, :concepts])
+    assert (after[0] < after[1]).all() and (after[1] < after[2]).all()
+    np.testing.assert_allclose(after[1], 0.3)
 
 
 def test_imitation_counts_what_was_done_next(graph):

@@ -85,6 +85,20 @@ def test_the_order_of_learners_and_their_names_do_not_matter_and_a_seed_repeats(
     np.testing.assert_array_equal(model.predict(table), renamed.predict(table))
 
 
+@pytest.mark.parametrize("kind", MODELS, ids=lambda m: m.kind)
+def test_the_order_of_learners_with_many_equal_rows_does_not_matter_either(kind):
+    """Of several days: a learner whose row of one day equals another's must be dealt to the same fold under any name."""
+    rng, n = np.random.default_rng(0), 240
+    index = pd.MultiIndex.from_product([[f"l{i:03d}" for i in range(n)], ["M"], ["2013B"], [35, 42, 49]], names=[*UNIT, "cutoff"])
+    table = pd.DataFrame({"missed": rng.integers(0, 3, 3 * n), "credits": rng.choice([30.0, 60.0], 3 * n)}, index=index).astype(float)
+    chance = 0.2 + 0.2 * table["missed"].to_numpy().reshape(n, 3).mean(axis=1)
+    y = pd.Series(np.repeat((rng.random(n) < chance).astype(float), 3), index=index)
+    told = kind(refits=1).fit(table, y).predict(table).to_numpy()
+    names = index.set_levels([f"x{i * 7919 % n:03d}" for i in range(n)], level=0)
+    for rows, outcome in ((table.sample(frac=1, random_state=3), y), (table.set_axis(names).sort_index(), y.set_axis(names))):
+        np.testing.assert_array_equal(told, kind(refits=1).fit(rows, outcome).predict(table))
+
+
 def test_a_model_is_read_as_it_was_written(fitted, tmp_path):
     model, table, _ = fitted
     model.save(tmp_path / "model.json")

@@ -75,6 +75,14 @@ def test_a_learner_outside_the_overlap_has_no_number():
     assert asked.loc[asked["state"] != "estimated", ["benefit", "low", "high"]].isna().all().all()
 
 
+def test_what_is_said_of_a_learner_does_not_depend_on_who_else_is_asked_about():
+    features, helped, ended, _ = world(3)
+    features.loc[::7, "d"] = np.nan
+    model = ExpectedBenefit(modifiers=["d"]).fit(features, helped, ended)
+    told = model.predict(features)
+    pd.testing.assert_frame_equal(model.predict(features.loc[[7, 8]]), told.loc[[7, 8]])
+
+
 @pytest.fixture(scope="module")
 def course():
     tables, truth = SyntheticCourse().course()
