@@ -7,7 +7,7 @@ added; what is undone is another event. The one exception is a learner's right t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,9 @@ from edukit.schema import DataError
 UNIT = ["learner_id", "module_id", "presentation"]
 KINDS = ("alerted", "snoozed", "dismissed", "reopened", "tried", "outcome")
 NEEDS_REASON = ("snoozed", "dismissed")
+DECISIONS = ("snoozed", "dismissed", "reopened")
 CONSENT, OBJECTED = "edukit consent", "the learner objected"
+LAST_WEEK = 10_000  # of a course: a later one is a slip
 SHOWN = ("rank", "risk", "low", "high", "actionable", "context", "counterfactual", "suggested", "expected")  # of an alert, as it was shown
 ENDINGS = {"passed": 0.0, "not passed": 1.0}
 _COLUMNS = ("number", "kind", *UNIT, "week", "day", "who", "reason", "until_week", "what", *SHOWN, "mark", "recorded_at")
@@ -65,8 +67,12 @@ class AlertLog:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)  # readable by its owner only, as are the files that SQLite puts beside it
+            if not self.path.exists():
+                self.path.touch(mode=0o600)  # readable by its owner only, as are the files that SQLite puts beside it
             with self._open() as base:
+                tables = {name for (name,) in base.execute("select name from sqlite_master where type = 'table'")}
+                if tables and "events" not in tables:  # before anything is written: another file stays what it was
+                    raise DataError(f"{self.path} must be an alert log; found an SQLite file with {', '.join(sorted(tables)[:3])}. Give another path.")
                 base.execute("pragma journal_mode = wal")
                 base.executescript(_TABLE)
                 absent = set(_COLUMNS) - {row[1] for row in base.execute("pragma table_info(events)")}
@@ -103,8 +109,14 @@ class AlertLog:
         Raises
         ------
         DataError
-            For an unknown kind or field, a snooze or dismissal without a reason, a snooze without an end, or nobody named.
+            For an unknown kind or field, a snooze or dismissal without a reason, a snooze without an end, nobody named, or who says so called as the
+            command is that hears objections.
         """
+        if any(str(event.get("who") or who).strip() == CONSENT for event in events):
+            raise DataError(f"{self.path}: nothing was written: who says so must be a person or a program; found {CONSENT!r}, by which objections are known.")
+        return self._write(events, who, week, day)
+
+    def _write(self, events: Sequence[Mapping[str, Any]], who: str, week: int | None = None, day: float | None = None) -> int:
         rows = [self._row(event, who, week, day) for event in events]
         marks = ", ".join("?" * len(_COLUMNS[1:]))
         with self._open() as base:
@@ -122,8 +134,10 @@ class AlertLog:
             faults.append("a learner must be named")
         if not str(full["who"]).strip():
             faults.append("who says so must be named")
-        if full["week"] is None or int(full["week"]) < 0:
-            faults.append(f"the week must be 0 or later; found {full['week']}")
+        if any(full[name] is not None and not 0 <= int(full[name]) <= LAST_WEEK for name in ("week", "until_week") if name in full) or full["week"] is None:
+            faults.append(f"a week must be 0 to {LAST_WEEK:,}; found {full['week']}" + (f" until {full['until_week']}" if "until_week" in full else ""))
+        if strange := [name for name, value in full.items() if isinstance(value, str) and not _writable(value)]:
+            faults.append(f"words must be whole characters; found half of one in {', '.join(strange)}")
         if kind in NEEDS_REASON and not str(full.get("reason") or "").strip():
             faults.append(f"what is {kind} needs a reason")
         if kind == "snoozed" and not int(full.get("until_week") or -1) > int(full["week"] or 0):
@@ -145,14 +159,21 @@ class AlertLog:
     def states(self, week: int) -> pd.DataFrame:
         """What holds in a week, by unit: ``state`` (open, snoozed or dismissed) and ``state_reason``; units nobody decided on are not in it.
 
-        The last decision up to that week counts. A snooze ends by itself.
+        The last decision up to that week counts. A snooze ends by itself. Who objected is off the list of every week, whatever a teacher decided before or
+        since.
         """
-        said = self.events()
-        said = said[said["kind"].isin(["snoozed", "dismissed", "reopened"]) & (said["week"] <= week)]
-        said = said.sort_values("week", kind="stable").drop_duplicates(UNIT, keep="last")
+        every = self.events()
+        off, heard = every["learner_id"].isin(_withheld(every)), every["who"] == CONSENT
+        said = every[every["kind"].isin(DECISIONS) & ~off & (heard | (every["week"] <= week))]
+        said = said.assign(own=~heard[said.index]).sort_values(["own", "week"], kind="stable").drop_duplicates(UNIT, keep="last")
         over = (said["kind"] == "reopened") | ((said["kind"] == "snoozed") & (said["until_week"].fillna(0) <= week))
         said = said.assign(state=said["kind"].mask(over, "open").astype("str"), state_reason=said["reason"].mask(over))
-        return said.set_index(UNIT)[["state", "state_reason"]]
+        gone = every[off].drop_duplicates(UNIT).assign(state="dismissed", state_reason=OBJECTED)
+        return pd.concat([said, gone]).set_index(UNIT)[["state", "state_reason"]]
+
+    def withheld(self) -> set[str]:
+        """Learners who objected, and have not agreed since."""
+        return _withheld(self.events())
 
     def about(self, learner_ids: Sequence[str]) -> pd.DataFrame:
         """Every event about some learners, as :meth:`events` has them."""
@@ -161,23 +182,17 @@ class AlertLog:
 
     def objected(self, learner_ids: Sequence[str]) -> int:
         """Take learners who objected off the list until they agree again; how many alerts of theirs were set aside."""
-        mine = self._last(learner_ids)
-        return self._decided(mine[mine["kind"] != "dismissed"], "dismissed")
+        return self._heard("dismissed", learner_ids, self.withheld().isdisjoint)
 
     def agreed(self, learner_ids: Sequence[str]) -> int:
         """Let learners be alerted again who were off the list since they objected; what a teacher decided stays."""
-        mine = self._last(learner_ids)
-        return self._decided(mine[(mine["kind"] == "dismissed") & (mine["who"] == CONSENT)], "reopened")
+        return self._heard("reopened", learner_ids, self.withheld().issuperset)
 
-    def _last(self, learner_ids: Sequence[str]) -> pd.DataFrame:
-        """Of each unit of some learners the last decision, or where nobody decided its last event, dated in the newest week of the log."""
-        said = self.about(learner_ids)
-        decided = said["kind"].isin(["snoozed", "dismissed", "reopened"])
-        said = said.assign(decided=decided).sort_values(["decided", "week"], kind="stable").drop_duplicates(UNIT, keep="last")
-        return said.assign(week=self.events()["week"].max())
-
-    def _decided(self, units: pd.DataFrame, kind: str) -> int:
-        return self.add([{"kind": kind, **unit, "reason": OBJECTED} for unit in units[[*UNIT, "week"]].to_dict("records")], CONSENT)
+    def _heard(self, kind: str, learner_ids: Sequence[str], concerns: Callable[[list[str]], bool]) -> int:
+        """An event for every unit of those learners whom it concerns, dated in the newest week of the log."""
+        mine = self.about([one for one in learner_ids if concerns([str(one)])]).drop_duplicates(UNIT)
+        last = self.events()["week"].max()
+        return self._write([{"kind": kind, **unit, "reason": OBJECTED, "week": last} for unit in mine[UNIT].to_dict("records")], CONSENT)
 
     def forget(self, learner_ids: Sequence[str]) -> int:
         """Remove every event of learners who asked for it, for good; how many there were."""
@@ -194,6 +209,19 @@ class AlertLog:
                 raise DataError(f"{self.path} must be in use by nobody else while learners are removed from it; found a reader. "
                                 "Close it and remove them again.")
         return removed
+
+
+def _withheld(events: pd.DataFrame) -> set[str]:
+    """Learners whose last word on being alerted is an objection."""
+    heard = events[events["who"] == CONSENT].drop_duplicates("learner_id", keep="last")
+    return set(heard.loc[heard["kind"] == "dismissed", "learner_id"])
+
+
+def _writable(text: str) -> bool:
+    try:
+        return bool(text.encode()) or True
+    except UnicodeEncodeError:
+        return False
 
 
 def _missing(value: Any) -> bool:

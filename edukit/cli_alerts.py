@@ -27,8 +27,8 @@ Who = Annotated[str, typer.Option(help="who decides")]
 Reason = Annotated[str, typer.Option(help="why")]
 What = Annotated[str, typer.Option(help="in words; an outcome may be `passed` or `not passed`")]
 ACTIONS = {"snooze": "snoozed", "dismiss": "dismissed", "reopen": "reopened", "tried": "tried", "outcome": "outcome"}
-DECIDED = {"action": str, "learner_id": str, "module_id": str, "presentation": str, "week": int, "weeks": (int, type(None)), "what": str, "reason": str,
-           "who": str, "mark": str}
+DECIDED: dict[str, tuple[type, ...]] = {**dict.fromkeys(("action", "learner_id", "module_id", "presentation", "what", "reason", "who", "mark"), (str,)),
+                                        "week": (int,), "weeks": (int, type(None))}
 
 
 def _escaped(text: str) -> str:
@@ -60,13 +60,23 @@ def newest(log: AlertLog) -> int:
     return int(weeks.max())
 
 
-def _unit(log: AlertLog, learner: str, module: str | None, presentation: str | None) -> dict[str, str]:
+def _known(log: AlertLog) -> Any:
+    """Every alerted enrolment of learners on whom something may be decided, and those who objected."""
+    from edukit.alert_log import UNIT
+
+    return log.events("alerted").drop_duplicates(UNIT), log.withheld()
+
+
+def _unit(log: AlertLog, known: Any, learner: str, module: str | None, presentation: str | None) -> dict[str, str]:
     """The one alerted enrolment that is meant."""
     from edukit.alert_log import UNIT
     from edukit.schema import DataError
 
-    known = log.events("alerted").drop_duplicates(UNIT)
-    mine = known[known["learner_id"] == learner]
+    alerted, withheld = known
+    if learner in withheld:
+        raise DataError(f"nothing may be decided on a learner who objected; found {learner!r} in {log.path}. `edukit consent agree` lets them be alerted "
+                        "again.")
+    mine = alerted[alerted["learner_id"] == learner]
     for name, value in (("module_id", module), ("presentation", presentation)):
         mine = mine[mine[name] == value] if value else mine
     if len(mine) != 1:
@@ -80,7 +90,7 @@ def _decide(path: Path, kind: str, learner: str, module: str | None, presentatio
             weeks: int | None = None, **more: str) -> None:
     log = _log(path)
     week = newest(log) if week is None else week
-    unit = _unit(log, learner, module, presentation)
+    unit = _unit(log, _known(log), learner, module, presentation)
     until = {} if weeks is None else {"until_week": week + weeks}
     log.add([{"kind": kind, **unit, **until, **more}], who, week, day)
     _say(f"{learner} ({unit['module_id']} {unit['presentation']}): {kind} in week {week}" + (f", until week {week + weeks}" if weeks is not None else ""))
@@ -180,14 +190,17 @@ def decided(log: AlertLog, content: object, place: str) -> list[dict[str, Any]]:
     """
     from edukit.schema import DataError
 
-    sound = [isinstance(one, dict) and set(one) == set(DECIDED) and all(isinstance(one[name], kind) for name, kind in DECIDED.items())
+    sound = [isinstance(one, dict) and set(one) == set(DECIDED) and all(type(one[name]) in kinds for name, kinds in DECIDED.items())
              and one["action"] in ACTIONS for one in content] if isinstance(content, list) else [False]
     if not all(sound) or not sound:
         raise DataError(f"{place} must hold decisions with {', '.join(DECIDED)}, as the page saves them; found something else "
                         f"(first: number {sound.index(False) + 1 if sound else 1}).")
-    events = []
+    events, known, last = [], _known(log), newest(log)
     for one in content:  # type: ignore[attr-defined]
-        unit = _unit(log, one["learner_id"], one["module_id"], one["presentation"])
+        unit = _unit(log, known, one["learner_id"], one["module_id"], one["presentation"])
+        if one["week"] > last:
+            raise DataError(f"{place} must hold decisions of weeks that had alerts, the newest {last}; found week {one['week']} "
+                            f"(learner {unit['learner_id']}).")
         until = one["week"] + one["weeks"] if one["weeks"] else None
         said = {name: one[name] or None for name in ("what", "reason", "who", "mark")}
         events.append({"kind": ACTIONS[one["action"]], **unit, "week": one["week"], "until_week": until, **said})

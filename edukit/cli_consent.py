@@ -85,12 +85,16 @@ def _reports() -> Iterator[tuple[str, Path, dict[str, Any]]]:
 
 def _logs(name: str, further: Iterable[Path] | None) -> list[tuple[Path, Any]]:
     """Alert logs and ledgers that may hold learners of a data set."""
-    from edukit.learner_logs import logs
+    from edukit.learner_logs import logs, named
     from edukit.schema import DataError
 
     if absent := [path for path in further or () if not path.is_file()]:
         raise DataError(f"--log must be a file; found no {absent[0]}.")
-    return list(logs(name, _outputs(), ((place, report) for _, place, report in _reports()), list(further or ())))
+    known = [(place, report) for _, place, report in _reports()]
+    for path in dict.fromkeys(path for _, report in known if report["data"]["name"] == name for path in named(report)):
+        if not path.is_file():
+            typer.echo(f"not found    {path}   (the log of a run on {name}; where it lies elsewhere now: --log FILE)")
+    return list(logs(name, _outputs(), known, list(further or ())))
 
 
 def runs_on(name: str, held: Iterable[tuple[Path, dict[str, Any], str]]) -> list[str]:
@@ -111,6 +115,14 @@ def runs_on(name: str, held: Iterable[tuple[Path, dict[str, Any], str]]) -> list
                 if pseudonym in drawable(told, learners_of(place), int(drawn), report["seed"]):
                     found.append(run)
     return list(dict.fromkeys(found))
+
+
+def _unfinished(name: str) -> list[Path]:
+    """Folders that a killed command leaves: prepared tables and outputs that were being written, and raw rows that were being checked."""
+    from edukit.reproducibility import cache_dir
+
+    found = [*(cache_dir() / "data" / name).glob(".*"), *cache_dir().glob("check-*"), *_outputs().glob("*/.*")]
+    return sorted(place for place in found if place.is_dir())
 
 
 def _say_runs(runs: list[str]) -> None:
@@ -205,8 +217,11 @@ def _enter(label: str, learner: str, state: str, purpose: str) -> str:
 
     if purpose not in (known := purposes()):
         raise DataError(f"the purpose must be one of {', '.join(known)}; found {purpose}")
-    name = _loader(label, None).name
-    entry = Consent(consent_path()).add(learner, state, name, purpose)
+    name, listed = _loader(label, None).name, Consent(consent_path())
+    if listed.path.suffix.lower() == ".csv" and listed.last_word(learner, name, purpose) == state:  # its owner has written it there: the rest is to do
+        typer.echo(f"{learner} {state}: stands in {listed.path}")
+        return str(name)
+    entry = listed.add(learner, state, name, purpose)
     typer.echo(f"{entry['day']}  {learner} {state}: {name}, purpose {purpose}   ({consent_path()})")
     return str(name)
 
@@ -229,6 +244,8 @@ def delete(data: DATA, learner: LEARNER, path: PLACE = None, log: LOG = None) ->
     for place, kind, count in forget_in_logs(logs, names_of(learner)):
         typer.echo(f"{kind.what:<16}{place}   ({count} entries forgotten; pages and tables that were written from it are to be written again)")
     typer.echo(f"{sum('learners' not in told for _, told, _ in held)} prepared forms of {chosen.name} held this learner")
+    for place in _unfinished(chosen.name):
+        typer.echo(f"unfinished   {place}   (of a command that runs, or was killed; it may hold the learner: remove it once nothing runs)")
     _say_runs(runs)
     raw = chosen.files(chosen.raw_dir())
     for file in raw:

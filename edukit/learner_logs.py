@@ -17,6 +17,9 @@ from typing import Any
 import pandas as pd
 
 from edukit.governance.consent import ALL
+from edukit.schema import DataError
+
+SQLITE = b"SQLite format 3\0"  # how such a file begins
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,24 @@ LOGS = (
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What kind of log a file is; None for any other file."""
+    """What kind of log a file is; None for any other file.
+
+    Raises
+    ------
+    DataError
+        For an SQLite file that cannot be read: it may hold learners.
+    """
+    with path.open("rb") as file:
+        if file.read(len(SQLITE)) != SQLITE:
+            return None
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             columns = {row[1] for table in tables for row in database.execute('PRAGMA table_info("{}")'.format(table.replace('"', '""')))}
             return next((kind for kind in LOGS if kind.table in tables and "learner_id" in columns), None)
-    except sqlite3.DatabaseError:
-        return None
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path} must be readable to tell whether it holds learners; found an SQLite file that is not: {error}. Mend it, or move it away "
+                        "from the outputs.") from None
 
 
 def logs(name: str, outputs: Path, reports: Iterable[tuple[Path, Mapping[str, Any]]], further: Sequence[Path] = ()) -> Iterator[tuple[Path, Kind]]:
@@ -77,17 +90,31 @@ def logs(name: str, outputs: Path, reports: Iterable[tuple[Path, Mapping[str, An
     ------
     Path, Kind
         A log of a run on other data is left out: the same id is somebody else there.
+
+    Raises
+    ------
+    DataError
+        For one of ``further`` that is neither kind of log.
     """
     owners: dict[Path, set[str]] = {}
     for place, report in reports:
-        given = [Path(path) for path in (report.get("config", {}).get(word) for word in ("log", "ledger")) if path]
-        for path in (*given, *place.glob("*.sqlite")):
+        for path in (*named(report), *place.glob("*.sqlite")):
             owners.setdefault(path.resolve(), set()).add(report["data"]["name"])
     asked = [path.resolve() for path in further]
     for path in dict.fromkeys([*asked, *owners, *(path.resolve() for path in sorted(outputs.rglob("*.sqlite")))]):
         known = owners.get(path, {name})
-        if path.is_file() and (path in asked or name in known) and (kind := kind_of(path)):
-            yield path, kind
+        if path.is_file() and (path in asked or name in known):
+            if kind := kind_of(path):
+                yield path, kind
+            elif path in asked:
+                raise DataError(f"--log must be one of {', '.join(f'an {kind.what}' if kind.what[0] in 'aeiou' else f'a {kind.what}' for kind in LOGS)}; found "
+                                f"{path}, which is neither.")
+
+
+def named(report: Mapping[str, Any]) -> list[Path]:
+    """Files that the config of a run names as its log; other settings may go by the same word."""
+    given = (report.get("config", {}).get(word) for word in ("log", "ledger"))
+    return [Path(path) for path in given if isinstance(path, str) and path]
 
 
 def about(found: Iterable[tuple[Path, Kind]], names: Collection[str]) -> Iterator[tuple[Path, Kind, pd.DataFrame]]:

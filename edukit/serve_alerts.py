@@ -57,6 +57,10 @@ def application(log: AlertLog, token: str | None = None) -> Guard:
     async def in_short(request: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"error": error.detail}, error.status_code)
 
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": f"this should not have happened ({type(error).__name__}); the window that runs the server tells more"}, 500)
+
     @app.get("/")
     def show(week: int | None = None) -> HTMLResponse:
         html, policy = page(log, week)
@@ -70,7 +74,7 @@ def application(log: AlertLog, token: str | None = None) -> Guard:
     async def take(request: Request) -> dict[str, Any]:
         try:
             content = json.loads(await request.body())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise HTTPException(400, "the request is not one that the page makes") from None
         return await run_in_threadpool(lambda: {"added": log.add(decided(log, content, "what the page sent"))})
 

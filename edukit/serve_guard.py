@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from fastapi import HTTPException
 
@@ -54,7 +54,7 @@ class Guard:
         if self.token is not None:
             if self._fits(asked.get("token", [""])[0]) and scope["method"] in _SAFE:
                 rest = urlencode({name: values for name, values in asked.items() if name != "token"}, doseq=True)
-                place = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
+                place = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
                 return await _answer(send, 303, "", location=place, **{"set-cookie": f"{cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"})
             if not self._fits(_cookie(headers.get("cookie", ""), cookie)):
                 return await _answer(send, 403, "this page needs its token: open the address that was printed")

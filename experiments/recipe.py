@@ -208,7 +208,7 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
         say(f"  drawn       {cfg.learners:,} learners" + (f" with {data.counts()['responses']:,} responses" if "interactions" in data.tables else ""))
     elif not batches:
         data = in_memory(data)
-    with _claimed(Path(cfg.paths.outputs) / cfg.experiment / time.strftime("%Y-%m-%d_%H-%M-%S")) as place, run_record.noted(cfg, data, place), \
+    with run_record.claimed(Path(cfg.paths.outputs) / cfg.experiment / time.strftime("%Y-%m-%d_%H-%M-%S")) as place, run_record.noted(cfg, data, place), \
             replacing(place) as folder:
         folder.mkdir()
         run = Run(cfg, data, folder)
@@ -233,26 +233,6 @@ def open_run(cfg: DictConfig, batches: bool = False) -> Iterator[Run]:
     if cfg.paths.tracking:
         say(f"{'tracked in':<14}{cfg.paths.tracking}  (look at it with: edukit ui)")
     say(str(place / "run_report.json"))
-
-
-@contextmanager
-def _claimed(place: Path) -> Iterator[Path]:
-    """The place itself, or with a number behind it where a run of the same second lies or is being made there; nobody else is given it meanwhile."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    found, number = place, 2
-    while True:
-        claim = found.with_name(f".{found.name}.claim")
-        try:
-            if not found.exists():
-                claim.touch(exist_ok=False)
-                break
-        except FileExistsError:
-            pass
-        found, number = place.with_name(f"{place.name}-{number}"), number + 1
-    try:
-        yield found
-    finally:
-        claim.unlink(missing_ok=True)
 
 
 def _peak_memory_mb() -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +22,69 @@ from edukit.reproducibility import bundled
 
 WORDS = 500  # letters kept of a command
 ROOMS = ("grading", "risk", "tracing", "gaps", "graph")  # the first that the config of an experiment sets is the room of its model
+
+
+@contextmanager
+def claimed(place: Path) -> Iterator[Path]:
+    """The place itself, or with a number behind it where a run of the same second lies or is being made there; nobody else is given it meanwhile.
+
+    Who makes a run holds a lock that ends with the process: what killed runs left in the folder is removed first.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for claim in place.parent.glob(".*.claim"):
+        with _held(claim) as left:
+            for draft in place.parent.glob(f"{glob.escape(claim.name.removesuffix('claim'))}*") if left else ():
+                if draft.is_dir():
+                    shutil.rmtree(draft, ignore_errors=True)
+    found, number = place, 2
+    while True:
+        with _held(found.with_name(f".{found.name}.claim"), new=True) as free:
+            if free and not found.exists():
+                yield found
+                return
+        found, number = place.with_name(f"{place.name}-{number}"), number + 1
+
+
+@contextmanager
+def _held(claim: Path, new: bool = False) -> Iterator[bool]:
+    """Hold a claim while the block runs, and remove it then; False where another process holds it, or (without ``new``) nobody can tell."""
+    try:
+        handle = os.open(claim, os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0), 0o600)
+    except OSError:  # it is there already, or gone meanwhile
+        yield False
+        return
+    try:
+        mine = _locked(handle, new) and _lies_at(claim, handle)
+        try:
+            yield mine
+        finally:
+            if mine and os.name != "nt":  # before the lock ends
+                claim.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+    if mine and os.name == "nt":  # where an open file cannot be removed
+        claim.unlink(missing_ok=True)
+
+
+def _locked(handle: int, new: bool) -> bool:
+    """Whether this process has the lock of an open claim now; where there are no locks, a claim is its maker's."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return new
+    return True
+
+
+def _lies_at(claim: Path, handle: int) -> bool:
+    """Whether an open claim has not been removed, and made again by another run, before it was locked."""
+    try:
+        return os.path.samestat(os.fstat(handle), claim.stat())
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import pytest
 from edukit.experiments.weekly_alerts import alerts_of, gone, write_alerts
 
 from edukit.alert_log import UNIT, AlertLog, evaluate
+from edukit.grading.ledger import Ledger
+from edukit.learner_logs import kind_of
 from edukit.risk.capacity import in_turn
 from edukit.schema import DataError
 
@@ -105,7 +107,33 @@ def test_a_snooze_ends_by_itself_and_a_dismissal_by_reopening(written):
     assert state(10)["b"] == "dismissed" and state(11)["b"] == "open"
 
 
+def test_who_objected_is_off_the_list_of_every_week_whatever_a_teacher_decides(written):
+    log, _, place = written
+    write_alerts(place, risks(WEEK8, 63), reasons(WEEK8), log, 9, 3)
+    mine = {"learner_id": "a", "module_id": "M", "presentation": "2014J"}
+    log.add([{"kind": "dismissed", **mine, "reason": "left"}], "me", 8)
+    assert log.objected(["a", "nobody"]) == 1 and log.objected(["a"]) == 0 and log.withheld() == {"a"}
+    log.add([{"kind": "snoozed", **mine, "until_week": 10, "reason": "ill"}, {"kind": "reopened", **mine, "week": 12}], "me", 9)
+    for week in (7, 8, 9, 10, 13):
+        assert log.states(week).to_numpy().tolist() == [["dismissed", "the learner objected"]], week
+    assert "a" not in [*opened(alerts_of(log, 8)), *opened(alerts_of(log, 9)), *opened(write_alerts(place, risks(WEEK8, 63), reasons(WEEK8), log, 9, 3))]
+    with pytest.raises(DataError, match="who says so must be a person or a program"):
+        log.add([{"kind": "reopened", **mine}], "edukit consent", 9)
+    assert log.agreed(["a"]) == 1 and log.agreed(["a"]) == 0 and not log.withheld()
+    assert [log.states(week)["state"].tolist() for week in (7, 8, 9, 12)] == [["open"], ["dismissed"], ["snoozed"], ["open"]], "what a teacher decided counts"
+
+
+def test_a_file_of_another_kind_is_refused_and_stays_as_it_was(tmp_path):
+    Ledger(tmp_path / "ledger.sqlite")
+    before = (tmp_path / "ledger.sqlite").read_bytes()
+    with pytest.raises(DataError, match="found an SQLite file with entries"):
+        AlertLog(tmp_path / "ledger.sqlite")
+    assert (tmp_path / "ledger.sqlite").read_bytes() == before and kind_of(tmp_path / "ledger.sqlite").what == "grading ledger"
+
+
 @pytest.mark.parametrize(("event", "words"), [
+    ({"kind": "tried", "what": "\ud800"}, "half of one in what"), ({"kind": "tried", "what": "x", "week": 10**30}, "a week must be 0 to 10,000"),
+    ({"kind": "snoozed", "reason": "x", "until_week": 10**30}, "a week must be 0 to 10,000"),
     ({"kind": "cured"}, "the kind must be one of alerted, snoozed"), ({"kind": "dismissed"}, "dismissed needs a reason"),
     ({"kind": "dismissed", "reason": " "}, "dismissed needs a reason"), ({"kind": "snoozed", "reason": "x"}, "a snooze needs the week it ends, after week 8"),
     ({"kind": "snoozed", "reason": "x", "until_week": 8}, "found 8"), ({"kind": "tried"}, "what was tried"), ({"kind": "alerted", "rnk": 1}, "no field rnk"),

@@ -177,6 +177,39 @@ def test_who_objects_is_on_no_list_of_alerts_until_they_agree(here, logged):
     assert log.states(3)["state"].tolist() == ["dismissed"], "what a teacher decided stays"
 
 
+def test_logs_are_found_wherever_they_lie_and_what_is_out_of_reach_is_told(here, logged):
+    write_json(here / "outputs" / "recommend" / "r" / "run_report.json", {"data": {"name": "synthetic", "fingerprint": "y"}, "seed": 3,
+                                                                         "config": {"log": {"logs": 300}}})  # a setting that goes by the same word
+    lost = here / "outputs" / "warn" / "c"
+    write_json(lost / "run_report.json", {"data": {"name": "synthetic", "fingerprint": "z"}, "seed": 3, "config": {"log": str(here / "moved.sqlite")}})
+    odd = AlertLog(here / "outputs" / "warn" / "50%25 #1?" / "alerts.sqlite")
+    odd.add([{"kind": "alerted", "learner_id": WHO}], "edukit", 3)
+    draft = here / "outputs" / "warn" / ".2026-01-01_10-00-00.ab"
+    draft.mkdir()
+    told = said("delete", "synthetic", WHO)
+    assert f"not found    {here / 'moved.sqlite'}" in told and f"unfinished   {draft}" in told and draft.is_dir()
+    assert f"{odd.path}   (1 entries forgotten" in told and odd.events().empty
+    for content, words in ((b"some text", "which is neither"), (b"SQLite format 3\0" + bytes(200), "must be readable to tell")):
+        (here / "other.sqlite").write_bytes(content)
+        with pytest.raises(DataError, match=words):
+            said("object", "synthetic", OTHER, "--log", str(here / "other.sqlite"))
+    assert OTHER not in said("list"), "nothing was entered"
+
+
+def test_where_a_school_keeps_the_list_itself_the_rest_is_done_once_it_stands_there(here, logged, monkeypatch):
+    listed = here / "forms.csv"
+    listed.write_text("learner_id,purpose,state,day\n")
+    monkeypatch.setenv("EDUKIT_CONSENT", str(listed))
+    for state, command in (("objected", "object"), ("agreed", "agree"), ("deleted", "delete")):
+        with pytest.raises(DataError, match="its owner edits.*then give the command again"):
+            said(command, "synthetic", WHO)
+        listed.write_text(listed.read_text() + f"{WHO},all,{state},2026-01-01\n")
+        told = said(command, "synthetic", WHO)
+        assert f"{WHO} {state}: stands in {listed}" in told and str(logged["own"].path) in told
+        assert logged["own"].withheld() == ({WHO} if state == "objected" else set())
+    assert logged["own"].events()["learner_id"].tolist() == [OTHER]
+
+
 def test_a_log_with_old_names_is_told_when_the_key_changes(here, logged):
     store.pseudonymiser()
     told = said("rotate-key")

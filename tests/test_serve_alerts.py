@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -44,13 +45,20 @@ def test_decisions_are_taken_whole_or_not_at_all_and_once(log):
     before = len(log.events())
     for wrong, status, words in (([decision("c"), decision("nobody")], 422, "found 0 of 'nobody'"), ([decision(who="", mark="x")], 422, "who says so"),
                                  ([decision(reason="", mark="x")], 422, "needs a reason"), ({"action": "dismiss"}, 422, "must hold decisions"),
-                                 ([{**decision(), "more": 1}], 422, "number 1"), ([], 422, "must hold decisions")):
-        refused = client.post("/decisions", json=wrong)
+                                 ([{**decision(), "more": 1}], 422, "number 1"), ([], 422, "must hold decisions"),
+                                 ([decision(mark="x", reason="\ud800")], 422, "half of one"), ([decision(mark="x", week=9)], 422, "the newest 8; found week 9"),
+                                 ([decision(mark="x", week=True)], 422, "number 1"), ([decision(action="snooze", weeks=10**30)], 422, "a week must be"),
+                                 ([decision(mark="x", who="edukit consent")], 422, "a person or a program")):
+        refused = client.post("/decisions", content=json.dumps(wrong))
         assert refused.status_code == status and words in refused.json()["error"] and str(log.path) not in refused.text
-    assert client.post("/decisions", content=b"{").status_code == 400
+    assert {client.post("/decisions", content=words).status_code for words in (b"{", b"\xff[]", b"[" * 200_000)} == {400}
     assert client.post("/decisions", content=b"[" + b" " * 600_000).status_code == 413 and len(log.events()) == before
     assert "dismissed (left)" in client.get("/").text and "tried: a call" in client.get("/").text
     assert "was number" not in client.get("/?week=7").text and client.get("/?week=3").status_code == 422
+    log.objected(["c"])
+    for action in ("reopen", "tried"):
+        assert "who objected" in client.post("/decisions", json=[decision("c", action, mark="y")]).json()["error"]
+    assert "c: dismissed (the learner objected)" in client.get("/?week=7").text.replace(" <small>M 2014J</small>", "")
 
 
 def test_only_who_holds_the_token_is_answered_and_only_its_own_page_may_ask(log):
@@ -66,6 +74,9 @@ def test_only_who_holds_the_token_is_answered_and_only_its_own_page_may_ask(log)
     assert stranger.post(f"/decisions?token={TOKEN}", json=[decision()]).status_code == 403
     holder = TestClient(application(log, TOKEN), base_url="http://school.lan:8767", follow_redirects=False)
     assert holder.get(f"/?token={TOKEN}").status_code == 303 and holder.get("/").status_code == 200
+    for path, place in (("//evil.example", "/evil.example"), ("/%5Cevil.example", "/%5Cevil.example"), ("/%0d%0ax:y", "/%0D%0Ax%3Ay"), ("/%E2%82%AC", None)):
+        sent = holder.get(f"http://school.lan:8767{path}?a=%3F&token={TOKEN}")
+        assert (sent.status_code, sent.headers["location"]) == (303, f"{place or path}?a=%3F"), "never to another place than this server"
     assert log.events("dismissed").empty
 
 

@@ -27,12 +27,17 @@ STATES = ("agreed", "objected", "deleted", "corrected")
 NEEDED = ("learner_id", "purpose", "state", "day")
 TOLD = ("data", "table", "column", "value", "where")
 
-FURTHER = ("prerequisites", "causal_check", "graph_search", "leakage", "bench", "graph", "export", "describe")
+FURTHER = ("prerequisites", "causal_check", "graph_search", "leakage", "bench", "graph", "export", "describe", "session")
 
 
 def purposes() -> list[str]:
     """What data may be used for: every experiment with a config of its own, the benchmarks and audits without one, graphs, exports, and all of it."""
     return [ALL, *sorted({p.stem for p in bundled("conf").glob("*.yaml") if p.stem != "config"} | set(FURTHER))]
+
+
+def datasets() -> list[str]:
+    """What data an entry may be about: every data set that has a card, and all of them."""
+    return [ALL, *sorted(p.stem for p in bundled("data_cards").glob("*.json"))]
 
 
 def consent_path() -> Path:
@@ -51,12 +56,13 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         raw = [{name: value for name, value in row.items() if value != ""} for row in table.to_dict("records")]
     else:
         raw = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):  # an id may hold other marks that end a line
             try:
                 raw += [json.loads(line)] if line.strip() else []
             except json.JSONDecodeError:
                 raise DataError(f"{path} must hold one JSON entry a line; found something else in line {number:,}. Mend the line; nothing is loaded "
                                 "while it is unclear who agreed.") from None
+    known = {"purpose": purposes(), "data": datasets()}
     for number, entry in enumerate(raw, 1):
         absent = [name for name in NEEDED if not entry.get(name)] if isinstance(entry, dict) else list(NEEDED)
         unknown = sorted(set(entry) - {*NEEDED, *TOLD}) if not absent else []
@@ -65,6 +71,10 @@ def _entries(path: Path) -> list[dict[str, Any]]:
                 f"with the state {entry['state']!r} and the day {entry['day']!r}"
             raise DataError(f"{path}: an entry must hold {', '.join(NEEDED)} (state one of {', '.join(STATES)}; day as 2026-01-31), and may hold "
                             f"{', '.join(TOLD)}; found entry {number:,} {wrong}. Mend it; nothing is loaded while it is unclear who agreed.")
+        for name, words in known.items():  # an objection to a misspelt purpose would be heard by nobody
+            if entry.get(name, ALL) not in words:
+                raise DataError(f"{path}: the {name} of an entry must be one of {', '.join(words)}; found {entry[name]!r} in entry {number:,}. Mend it; "
+                                "nothing is loaded while it is unclear who agreed.")
         if entry["state"] == "corrected" and not (entry.get("table") and entry.get("column") and "value" in entry):
             raise DataError(f"{path}: a correction must name table, column and value; found entry {number:,} without. Mend or remove it.")
     return sorted(({**entry, "learner_id": str(entry["learner_id"])} for entry in raw), key=lambda entry: entry["day"])
@@ -195,6 +205,12 @@ class Consent:
         return Standing(frozenset(one for one, agreed in said.items() if not agreed),
                         None if everybody else frozenset(one for one, agreed in said.items() if agreed), tuple(corrections.values()))
 
+    def last_word(self, learner_id: str, data: str, purpose: str = ALL) -> str | None:
+        """What a learner said last of a purpose (agreed, objected, deleted), by name; None where the list does not name them."""
+        said = [entry["state"] for entry in self.entries() if entry["learner_id"] == learner_id and entry.get("data", data) in (data, ALL)
+                and entry["purpose"] in (ALL, purpose) and entry["state"] != "corrected"]
+        return said[-1] if said else None
+
     def add(self, learner_id: str, state: str, data: str = ALL, purpose: str = ALL, **more: Any) -> dict[str, Any]:
         """Write one entry at the end, dated today; nothing that was said before is changed.
 
@@ -205,7 +221,7 @@ class Consent:
         """
         if self.path.suffix.lower() == ".csv":
             raise DataError(f"{self.path} is a csv that its owner edits; edukit writes to lists of JSON lines only. Add there: learner_id {learner_id}, "
-                            f"data {data}, purpose {purpose}, state {state}, and the day.")
+                            f"data {data}, purpose {purpose}, state {state}, and the day; then give the command again, for what else it does.")
         entry = {"learner_id": learner_id, "data": data, "purpose": purpose, "state": state, "day": datetime.now(UTC).date().isoformat(), **more}
         if state not in STATES or set(more) - set(TOLD):
             raise DataError(f"an entry must have one of the states {', '.join(STATES)}; found {state!r} with {', '.join(more) or 'nothing more'}.")

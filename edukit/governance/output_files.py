@@ -125,7 +125,7 @@ def _page(text: str, found: Opened) -> None:
 def _json(path: Path, found: Opened) -> None:
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     try:
-        content = [json.loads(line) for line in text.splitlines() if line.strip()] if path.suffix == ".jsonl" else json.loads(text)
+        content = [json.loads(line) for line in text.split("\n") if line.strip()] if path.suffix == ".jsonl" else json.loads(text)
     except json.JSONDecodeError:
         found.texts.append(text)
         return
@@ -136,7 +136,7 @@ def _json(path: Path, found: Opened) -> None:
 
 
 def _database(path: Path, found: Opened) -> None:
-    with contextlib.closing(sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)) as database:
+    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
         for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             rows = database.execute('SELECT * FROM "{}"'.format(name.replace('"', '""')))
             if path.name == "mlflow.db":  # its users, names and ids are those of runs

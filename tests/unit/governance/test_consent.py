@@ -56,7 +56,9 @@ def test_an_objection_takes_the_rows_out_of_that_purpose_only(here):
 def test_every_load_of_the_house_says_what_for(repository):
     named = []
     for file in (*(repository / "edukit").rglob("*.py"), *(repository / "experiments").glob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        if "load" not in (text := file.read_text(encoding="utf-8")) or "store" not in text:
+            continue
+        tree = ast.parse(text)
         here = {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == "edukit.data.store" for a in n.names}
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             called = ast.unparse(call.func)
@@ -110,6 +112,8 @@ def test_a_list_that_must_hold_an_agreement_for_everyone(here, monkeypatch):
     ('{"learner_id": "1", "purpose": "all", "state": "deleted", "day": "soon"}', "'soon'"),
     ('{"learner_id": "1", "purpose": "all", "state": "corrected", "day": "2026-01-01"}', "must name table"),
     ('{"learner_id": "1", "purpose": "all", "state": "deleted", "day": "2026-01-01", "dta": "x"}', "unknown dta"),
+    ('{"learner_id": "1", "purpose": "warning", "state": "objected", "day": "2026-01-01"}', "the purpose of an entry must be one of .*found 'warning'"),
+    ('{"learner_id": "1", "purpose": "all", "state": "objected", "day": "2026-01-01", "data": "Junyi"}', "the data of an entry .*found 'Junyi'"),
 ])
 def test_nothing_is_loaded_while_the_list_is_unclear(here, line, words):
     said(here).path.parent.mkdir(exist_ok=True)
@@ -126,6 +130,13 @@ def test_the_list_is_only_added_to_and_readable_by_its_owner_only(here):
     said(here).add("1", "agreed", "junyi")
     assert said(here).path.read_text().startswith(first) and said(here).path.read_text().count("\n") == 3
     assert said(here).path.stat().st_mode & 0o077 == 0
+
+
+def test_any_id_can_be_listed(here):
+    for who in ("a\u2028b", "a\x85b", "a\nb", '"', "é"):
+        said(here).add(who, "objected")
+    assert {entry["learner_id"] for entry in said(here).entries()} == {"a\u2028b", "a\x85b", "a\nb", '"', "é"}
+    assert said(here).last_word("é", "junyi", "warn") == "objected" and said(here).last_word("e", "junyi") is None
 
 
 @dataclass(frozen=True)
