@@ -24,6 +24,8 @@ def learner(
     explain: Annotated[str | None, typer.Option(metavar="CONCEPT", help="what moved the mastery of one concept (its id or its name)")] = None,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="a picture: mastery response by response; with --explain, of what "
                                                                            "moved the concept (.png, .svg, .pdf)")] = None,
+    page: Annotated[Path | None, typer.Option(metavar="FILE", help="a page of one learner that opens offline and prints: strengths, what is in reach, and the "
+                                                                   "answers that say so (.html)")] = None,
 ) -> None:
     """What the learner of HISTORY knows of each concept, as the model of RUN sees it, with how sure that is; the model need never have seen them.
 
@@ -53,6 +55,8 @@ def learner(
 
         drawn = importlib.import_module("edukit.experiments.learner_steps").drawn(tracked, rows)
         typer.echo(str(save(drawn, figure)), err=as_json)
+    if page is not None:
+        typer.echo(str(importlib.import_module("edukit.experiments.learner_steps").profiled(tracked, rows).write(page)), err=as_json)
     if csv is not None:
         typer.echo(str(write_csv(mastery, csv)), err=as_json)
 
