@@ -20,7 +20,7 @@ from edukit.cli_data import about, configs, data_app
 from edukit.cli_grade import grade, review
 from edukit.cli_graph import graph_app
 from edukit.cli_ledger import ledger_app
-from edukit.cli_serve import serve
+from edukit.cli_serve import serve_app
 from edukit.cli_tracing import learner, refresh
 
 HELP = {"no_args_is_help": True, "context_settings": {"help_option_names": ["-h", "--help"]}}
@@ -35,12 +35,12 @@ app.add_typer(consent_app, name="consent", help="Rights of learners: list, expor
 app.add_typer(ledger_app, name="ledger", help="Grades that are kept: verify, head, history, standing, replay, override, appeal, export, forget.")
 app.add_typer(experiments_app, name="experiments", help="Experiments: list.")
 app.add_typer(models_app, name="models", help="Models: list.")
+app.add_typer(serve_app, name="serve", help="Open the start page, or the map of a run; `serve session`: what should a learner do next?")
 app.add_typer(show_app, name="show", help="Results: last.")
 app.command()(grade)
 app.command()(review)
 app.command()(learner)
 app.command()(refresh)
-app.command()(serve)
 
 
 def _outputs() -> Path:

@@ -15,10 +15,9 @@ MAY_IMPORT = {
     **{room: GROUND for room in GROUND | {"governance", "graph"}},
     **{room: SHARED for room in ("data", "tracing", "gaps", "risk", "recommend", "grading", "evaluation", "report")},
 }
-SERVE = {"serve", "serve_column_names", "serve_data", "serve_graphs", "serve_guard", "serve_job", "serve_jobs", "serve_routes", "serve_store",
-         "serve_alerts", "serve_map", "serve_review"}
-TOP = {"experiments", "cli", "cli_alerts", "cli_audit", "cli_consent", "cli_data", "cli_grade", "cli_graph", "cli_ledger", "cli_serve",
-       "cli_tracing", "alert_log", "learner_logs"} | SERVE
+HOUSE = Path(__file__).resolve().parents[1] / "edukit"
+SERVE = {path.stem for path in HOUSE.glob("serve*.py")}  # pages and services, each part a file of its own: serve.py, serve_session.py, ...
+TOP = {"experiments", "alert_log", "learner_logs"} | SERVE | {path.stem for path in HOUSE.glob("cli*.py")}
 ROOMS = set(MAY_IMPORT) | TOP
 MAY_IMPORT |= {room: ROOMS for room in TOP}
 
