@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hydra
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from edukit.protocols import PrerequisiteGraph
 from edukit.recommend.simulate import OpenWorld
 from edukit.recommend.terrain import Terrain
 from edukit.recommend.trials import Trial, gini, paired, try_policy
+from edukit.report import recommend_figures
 from edukit.schema import DataError
 
 from . import recipe, recommend_checks, recommend_worlds
@@ -151,22 +154,52 @@ def verdict(records: list[dict], cfg: DictConfig) -> str:
 
 
 def write(job: recipe.Run, found: Found) -> None:
-    """One row a trial, as parquet."""
+    """One row a trial, the mastery of its cohort after every response, and the figures drawn from both, with the run."""
     rows = [{"world": world, "graph": graph, "policy": policy, "seed": seed, "began": t.began.mean(), "ended": t.ended.mean(),
              "unready": t.unready.mean(), "broken": t.broken, "gini": gini(t.exposure)}
             for (world, graph, policy), trials in found.items() for seed, t in zip(job.cfg.seeds, trials, strict=True)]
-    pd.DataFrame(rows).to_parquet(job.folder / "trials.parquet", index=False)
-    job.tracked.append("trials.parquet")
+    courses = [pd.DataFrame({"world": world, "graph": graph, "policy": policy, "seed": seed, "step": range(len(t.course)), "mastery": t.course})
+               for (world, graph, policy), trials in found.items() for seed, t in zip(job.cfg.seeds, trials, strict=True)]
+    matrix, steps = cells(job.metrics), pd.concat(courses, ignore_index=True)
+    for name, table in (("trials", pd.DataFrame(rows)), ("matrix", matrix), ("steps", steps)):
+        table.to_parquet(job.folder / f"{name}.parquet", index=False)
+        job.tracked.append(f"{name}.parquet")
+    for name, figure in drawn(matrix, steps, job.cfg.default).items():
+        job.keep(name, figure)
+
+
+def cells(records: list[dict]) -> pd.DataFrame:
+    """The matrix as a table: final mastery with its interval by graph, world and policy."""
+    finals = pd.DataFrame([r for r in records if r["name"] == "final_mastery" and not r["group"]])
+    return finals.rename(columns={"split": "graph", "channel": "world", "model": "policy"})[["graph", "world", "policy", "value", "low", "high", "n"]]
+
+
+def drawn(matrix: pd.DataFrame, steps: pd.DataFrame, default: str) -> dict[str, Any]:
+    """Figures of a run from the tables it left: ``matrix.parquet`` and ``steps.parquet``."""
+    right, first = steps[steps["graph"] == RIGHT], (default, "target_p", "random", "weakest_first")
+    return {"recommend_matrix": recommend_figures.policy_matrix(matrix), "recommend_steps": recommend_figures.mastery_over_steps(right, first)}
+
+
+def narrowed(cfg: DictConfig) -> DictConfig:
+    """The config with the worlds of ``only`` and no others."""
+    if cfg.only is None:
+        return cfg
+    if absent := [name for name in cfg.only if name not in cfg.worlds]:
+        raise DataError(f"recommend.only must name worlds among {', '.join(cfg.worlds)}; found {absent[0]}.")
+    own = cfg.copy()
+    own.worlds, own.matrix = {name: cfg.worlds[name] for name in cfg.only}, [name for name in cfg.matrix if name in cfg.only]
+    return own
 
 
 def run(cfg: DictConfig) -> RunReport:
     """Try every policy in every world, then judge the resources, the off-policy estimators and the wait of one learner."""
     absent = [f"default={cfg.default}"] * (cfg.default not in cfg.policies) + [f"matrix={name}" for name in cfg.matrix if name not in cfg.worlds]
+    absent += [f"log.targets={name}" for name in cfg.log.targets if name not in cfg.policies]
     if absent or not cfg.graph_noise or cfg.graph_noise[0]:
-        raise DataError(f"recommend needs a default among {', '.join(cfg.policies)}, worlds among {', '.join(cfg.worlds)} and a graph_noise that begins "
-                        f"with 0; found {absent[0] if absent else list(cfg.graph_noise)}.")
+        raise DataError(f"recommend needs a default and targets among {', '.join(cfg.policies)}, worlds among {', '.join(cfg.worlds)} and a graph_noise that "
+                        f"begins with 0; found {absent[0] if absent else list(cfg.graph_noise)}.")
     with recipe.open_run(cfg) as job:
-        responses = job.data["interactions"]
+        cfg, responses = narrowed(cfg), job.data["interactions"]
         graph = in_reach(job.graph(responses))
         log = recommend_worlds.log_of(cfg, graph, responses)
         found = tried(cfg, graph, log)

@@ -24,7 +24,7 @@ from . import recipe
 
 ESTIMATORS = {"snips": snips, "doubly_robust": doubly_robust}
 WAITS, WARM = 200, 20  # answers of one learner that are timed; answers before them
-IMITATED, SHOWN = 40, (1, 3)  # responses of each learner; concepts put first
+IMITATED, SHOWN, MOST = 40, (1, 3), 300  # responses of each learner; concepts put first; learners who are asked about
 
 
 def all_of(cfg: DictConfig, graph: ConceptGraph, responses: pd.DataFrame, seed: int) -> list[dict]:
@@ -103,7 +103,9 @@ def imitated(cfg: DictConfig, graph: ConceptGraph, responses: pd.DataFrame, seed
     known = responses[responses["item_id"].isin(terrain.place_of_item)].sort_values(["learner_id", "order"])
     nth = known.groupby("learner_id").cumcount()
     long = known["learner_id"].map(known.groupby("learner_id").size()) >= IMITATED
-    some = known[(nth < IMITATED) & long]
+    who = known.loc[long, "learner_id"].unique()
+    asked = set(np.random.default_rng(seed).permutation(who)[:MOST])
+    some = known[(nth < IMITATED) & known["learner_id"].isin(asked)]
     if some["learner_id"].nunique() < 10:
         recipe.say(f"imitation    not enough data: fewer than 10 learners have {IMITATED} responses")
         return []

@@ -14,13 +14,12 @@ from edukit.recommend.simulate import GatedWorld
 from edukit.recommend.terrain import Terrain
 from edukit.schema import DataError
 from edukit.tracing.atlas_traced import AtlasTraced
-from edukit.tracing.dkt import DKT
 
 WITHOUT = ("recommend@policies.outer_fringe", "recommend@policies.weakest_first", "recommend@policies.greedy_gain", "recommend@policies.spaced_zpdes",
            "simulators@worlds.forgetting", "simulators@worlds.irt_growth")
 SMALL = ("cohort=40", "steps=4", "seeds=[100]", "practice=16", "log.logs=2", "log.cohorts=[10]", "log.steps=4", "log.targets=[target_p]", "resources=20",
          "latency=[12]", "matrix=[bkt_gated,dkt_fitted,atlas_fitted,no_prerequisites]", "fitted.dkt_fitted.epochs=1", "fitted.dkt_fitted.hidden=8",
-         "fitted.dkt_fitted.embedding=8", "fitted.atlas_fitted.residual=false", "draws=20", *(f"~{name}" for name in WITHOUT))
+         "fitted.dkt_fitted.embedding=8", "draws=20", "paths.tracking=null", *(f"~{name}" for name in WITHOUT))
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +41,10 @@ def test_practice_is_led_by_every_policy_in_turn(graph, log):
     assert distinct[::2].mean() > distinct[1::2].mean()  # at random, and in the expert's order
 
 
-@pytest.mark.parametrize(("model", "follower"), [(DKT(hidden=8, embedding=8, epochs=1), recommend_worlds.NetworkFollower),
-                                                 (AtlasTraced(residual=False), recommend_worlds.AtlasFollower)])
-def test_a_follower_says_what_its_model_says_of_each_learner(graph, log, model, follower):
-    model.fit(log, graph)
+def test_a_follower_says_what_its_model_says_of_each_learner(graph, log):
+    model = AtlasTraced(residual=False).fit(log, graph)
     items = Terrain.of(graph).item_ids
-    cohort = follower(model, items)
+    cohort = recommend_worlds.Led(model, items)
     cohort.begin(3)
     rng = np.random.default_rng(0)
     item, correct = rng.integers(0, len(items), (6, 3)), (rng.random((6, 3)) < 0.5).astype(float)
@@ -79,7 +76,11 @@ def test_the_whole_matrix_lands_in_the_report(tmp_path, monkeypatch, capsys):
             "imitation_hit_rate", "latency_p50_ms", "latency_p95_ms", "group_gap"} <= set(table["name"])
     assert report.value("refused", model="target_p", channel="snips, 10 learners") == 1  # two logs of ten learners say nothing
     assert "zpdes less random" in told and "imitates who led these learners" in told and "refused on all 2 logs" in told
-    assert len(pd.read_parquet(report.folder / "trials.parquet")) == len(finals)
+    trials, matrix, steps = (pd.read_parquet(report.folder / f"{name}.parquet") for name in ("trials", "matrix", "steps"))
+    assert len(trials) == len(finals) == len(matrix) and set(report.figures) == {"recommend_matrix", "recommend_steps"}
+    ends = steps[steps["step"] == cfg.steps].merge(trials, on=["world", "graph", "policy", "seed"])
+    np.testing.assert_allclose(ends["mastery"], ends["ended"])
+    assert set(recommend.drawn(matrix, steps, cfg.default)) == set(report.figures)  # from the tables that the run left
     assert all(r["n"] >= recommend.FEWEST for r in report.metrics if r["group"])
 
 
@@ -93,9 +94,16 @@ def test_the_verdict_names_what_is_not_met():
 
 
 def test_odd_settings_are_refused_before_anything_is_tried():
-    for words in (["default=moon"], ["matrix=[moon]"], ["graph_noise=[0.25]"]):
-        with pytest.raises(DataError, match="recommend needs a default"):
+    for words in (["default=moon"], ["matrix=[moon]"], ["log.targets=[moon]"], ["graph_noise=[0.25]"]):
+        with pytest.raises(DataError, match="recommend needs a default and targets"):
             recommend.run(recipe.config("recommend", *words))
+
+
+def test_worlds_that_are_asked_for_are_tried_alone():
+    cfg = recommend.narrowed(recipe.config("recommend", "only=[irt_growth,forgetting]"))
+    assert list(cfg.worlds) == ["irt_growth", "forgetting"] and list(cfg.matrix) == ["irt_growth"] and cfg.worlds.irt_growth.seed == 0
+    with pytest.raises(DataError, match=r"recommend.only must name worlds .* found moon"):
+        recommend.narrowed(recipe.config("recommend", "only=[moon]"))
 
 
 def test_a_graph_without_items_is_refused_and_concepts_without_items_are_left_out(graph):
