@@ -13,7 +13,8 @@ from edukit.metrics import interval, record
 SHARES = ("prior_knowledge", "teaching", "content")
 LEAST = 0.05
 COVERAGE = {"share_coverage": None, "share_coverage_above_.05": "{}_share", "share_coverage_said_above_.05": "{}"}  # column that must exceed LEAST
-TOLD = ("abstention", "not_enough_data", *COVERAGE, "missing_root_named_teaching", "said_of_teacher", "teacher_or_class_right")
+ERROR = "share_said_less_true"  # mean of the stuck cells, in shares of the need
+TOLD = ("abstention", "not_enough_data", *COVERAGE, ERROR, "missing_root_named_teaching", "said_of_teacher", "teacher_or_class_right")
 NOT_JUDGED = "missing_root"  # planted in a root: nothing can be undone there, and responses cannot tell it from bad teaching
 
 
@@ -52,7 +53,8 @@ def with_levels(cells: pd.DataFrame, levels: pd.DataFrame, interactions: pd.Data
 def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float, draws: int = 200, seed: int = 0) -> list[dict]:
     """Precision and recall by cause at both marks, abstention, and coverage of the shares (of all, of those above .05 in truth, of those said to be).
 
-    95 % intervals over worlds (over concepts where there is one).
+    Coverage is told by cause and, as group ``all``, of the shares of all causes together; ``share_said_less_true`` is the mean of what is said less
+    what is true, by cause. 95 % intervals over worlds (over concepts where there is one).
 
     Parameters
     ----------
@@ -89,21 +91,31 @@ def records(worlds: Sequence[pd.DataFrame], model: str, split: str, fail: float,
         add("said_of_teacher", [np.array([(cells["level"] == "teacher").sum(), cells["level"].notna().sum()]) for cells in units], None, None)
         planted = [cells[cells["level"].notna() & (cells["injected"] == "badly_taught")] for cells in units]
         add("teacher_or_class_right", [np.array([(cells["level"] == cells["true_level"]).sum(), len(cells)]) for cells in planted], None, None)
-    for cause in SHARES:
-        if f"{cause}_low" in units[0]:
-            for name, column in COVERAGE.items():
-                add(name, [_covered(cells, cause, column) for cells in units], cause, None)
+    causes = [cause for cause in SHARES if f"{cause}_low" in units[0]]
+    for cause in causes:
+        for name, column in COVERAGE.items():
+            add(name, [_covered(cells, cause, column) for cells in units], cause, None)
+        errors = [(cells[cause] - cells[f"{cause}_share"])[_asked(cells, cause)] for cells in units]
+        add(ERROR, [np.array([wrong.sum(), len(wrong)]) for wrong in errors], cause, None)
+    for name, column in COVERAGE.items() if causes else ():
+        add(name, [sum(_covered(cells, cause, column) for cause in causes) for cells in units], "all", None)
     return found
+
+
+def _asked(cells: pd.DataFrame, cause: str) -> pd.Series:
+    """(N,) whether a cell is stuck, with a true need and an interval of the share."""
+    return cells["stuck"] & cells[f"{cause}_share"].notna() & cells[f"{cause}_low"].notna()
 
 
 def _covered(cells: pd.DataFrame, cause: str, column: str | None) -> np.ndarray:
     """(hits, cells): stuck cells with a true need whose interval holds the share that the simulator's own do() gives.
 
     In most cells that share is exactly 0, where an interval around 0 never fails; ``column`` leaves out those not above .05 in it. Above .05 in truth
-    are the cells that were planted as such: a cell of which responses say nothing is missed there, as a map that expects few of them must miss it.
+    are the cells that were planted as such: a cell of which responses say nothing is missed there, as a map that expects few of them must miss it
+    (few learners are ready for the concept, and a rare cause stays unlikely); where the map says more than .05 no such choice is made by the truth.
     """
     true, low, high = cells[f"{cause}_share"], cells[f"{cause}_low"], cells[f"{cause}_high"]
-    asked = cells["stuck"] & true.notna() & low.notna()
+    asked = _asked(cells, cause)
     asked &= cells[column.format(cause)] > LEAST if column else True
     return np.array([(asked & (true >= low - 1e-6) & (true <= high + 1e-6)).sum(), asked.sum()])
 
@@ -114,8 +126,8 @@ def lines(metrics: Sequence[dict]) -> list[str]:
     found = []
     for (split, model, channel), rows in table.groupby(["split", "model", "channel"], sort=False):
         values = rows.pivot(index="group", columns="name", values="value")
-        told = ", ".join(f"{cause.replace('_', ' ')} {r.precision:.2f}/{r.recall:.2f}" for cause, r in values.reindex(CAUSES).iterrows())
-        found.append(f"  {split:<22}{model:<11}{channel.replace('mark_', 'low below ')}   {told}")
+        told = ", ".join(f"{str(cause).replace('_', ' ')} {r.precision:.2f}/{r.recall:.2f}" for cause, r in values.reindex(CAUSES).iterrows())
+        found.append(f"  {split:<22}{model:<11}{str(channel).replace('mark_', 'low below ')}   {told}")
     rest = [m for m in metrics if m["name"] in TOLD]
     for m in rest:
         if m["model"] == "posterior" and m["value"] is not None:

@@ -59,3 +59,16 @@ def test_shares_that_are_nothing_in_truth_or_that_nobody_claims_are_left_out_of_
                           "teaching_high": [0.1, 0.3, 0.9]})
     found = {name: gap_truth._covered(cells, "teaching", column).tolist() for name, column in gap_truth.COVERAGE.items()}
     assert found == {"share_coverage": [2, 3], "share_coverage_above_.05": [0, 1], "share_coverage_said_above_.05": [1, 2]}
+
+
+def test_shares_of_all_causes_together_are_covered_as_often_as_those_of_each_and_too_low_ones_are_told():
+    cells = pd.DataFrame({"class_id": list("abc"), "concept_id": "k", "injected": "none", "state": "estimated", "label": "teaching",
+                          "stuck": [True, True, False], "true_low": "none", "true_fail": "none"})
+    for cause, true, said in (("prior_knowledge", 0.4, 0.4), ("teaching", 0.9, 0.2), ("content", 0.0, 0.0)):
+        cells = cells.assign(**{f"{cause}_share": true, cause: said, f"{cause}_low": said - 0.1, f"{cause}_high": said + 0.1})
+    found = pd.DataFrame(gap_truth.records([cells, cells], "posterior", "standard", 0.6, draws=10)).set_index(["name", "group"])
+    above = found.loc["share_coverage_above_.05"]
+    assert above["n"].to_dict() == {"prior_knowledge": 4, "teaching": 4, "content": 0, "all": 8}
+    assert above["value"].drop("content").to_dict() == {"prior_knowledge": 1, "teaching": 0, "all": 0.5}
+    assert found.loc[("share_coverage", "all"), "value"] == pytest.approx(2 / 3)
+    assert found.loc[(gap_truth.ERROR, "teaching"), "value"] == pytest.approx(-0.7) and found.loc[(gap_truth.ERROR, "prior_knowledge"), "value"] == 0
