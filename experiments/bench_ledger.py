@@ -89,5 +89,7 @@ def _append(ledger: Ledger, batch: list[dict[str, Any]]) -> float:
 
 if __name__ == "__main__":
     how_many = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
+    if len(sys.argv) > 2:
+        Path(sys.argv[2]).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as place:
         print(json.dumps(measure(how_many, Path(place)), indent=2))
