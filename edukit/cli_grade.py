@@ -50,9 +50,9 @@ def grade(
     takes = grade_lines.seconds(len(given.answers), len(known), curve)
     typer.echo(f"{len(given.answers):,} answers in {answers.name}; {len(known):,} graded ones to learn from; this takes about {takes}")
     found = grade_class.grade(given, known, read, most=max_deferred, seed=seed, curve=curve)
-    for line in grade_lines.lines(found):
-        typer.echo(line)
     new = grade_class.keep(kept, found, given.answers, known, given.question)
+    for line in grade_lines.lines(grade_class.stands(found, given)):
+        typer.echo(line)
     files = grade_class.write(place, found, given)
     files["page"] = grade_class.page(kept.path, given, place / "review.html")
     files["grader"] = grade_class.save(found, place / "graders")

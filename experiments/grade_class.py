@@ -34,7 +34,7 @@ from edukit.schema import DataError
 from .class_answers import ClassAnswers
 from .review_desk import Desk
 
-SHARES = ((50, 0.3), (10, 0.45), (0, 0.6))  # graded answers from which on this share is left to a person, unless it is asked for otherwise
+SHARES = ((50, 0.3), (10, 0.45), (0, 0.6))  # answers graded by a person from which on this share is left to a person, unless it is asked for otherwise
 CURVE, FOLDS, FEWEST = (0, 10, 50, 200), 5, 20  # graded answers of the learning curve; parts held out; graded answers without which nothing is measured
 DRAWS, MODEL = 200, "model"
 PERSON = "a person (graded before)"
@@ -97,7 +97,9 @@ def examples(graded: pd.DataFrame, ledger: Ledger | None, question_id: str) -> p
     words = kept.drop_duplicates("answer_id").set_index("answer_id")[["question_id", "text", "learner_id"]]
     decided = words.join(wide).reset_index()
     decided["score"] = decided["score"] if "score" in decided else np.nan
-    seen = (kept["state"] == "accepted") & ~kept["reason"].fillna("").str.contains(BLIND, regex=False) & (kept["criterion_id"] == OVERALL)
+    own = (kept["state"] == "accepted") & ~kept["reason"].fillna("").str.contains(BLIND, regex=False)
+    whole = kept["criterion_id"] == OVERALL
+    seen = own & whole | (own & ~kept["answer_id"].isin(kept.loc[whole | ~own, "answer_id"]))  # criteria: where no score of the answer is a person's
     decided[ACCEPTED] = decided["answer_id"].isin(kept.loc[seen, "answer_id"])
     graded = graded.assign(**{ACCEPTED: False})
     return pd.concat([graded[~graded["answer_id"].isin(decided["answer_id"])], decided], ignore_index=True)
@@ -140,13 +142,10 @@ def grade(given: ClassAnswers, graded: pd.DataFrame, rubric: Rubric | None, *, m
     grades, probabilities = grader.grade(answers), grader.probabilities(answers)
     if rubric is not None and graded["score"].notna().any():  # people scored the whole, so that the whole is learnt from them
         grades = pd.concat([grades, _whole(grades, grader.overall(answers), probabilities)], ignore_index=True)
-    notes += rests_on(rubric, question, graded)
-    grades = left(grades, probabilities, check(answers, question, graded), share(len(graded), most))
+    notes += rests_on(rubric, question, int((~own).sum()), int(own.sum()))
+    grades = left(grades, probabilities, check(answers, question, graded), share(int((~own).sum()), most))
     judged = graded["score"].notna().to_numpy() & ~own
     records = agreement(graded, rubric, question, settings, curve, own) if judged.sum() >= FEWEST else []
-    if own.any():
-        notes.append(f"{own.sum()} accepted suggestion{'s' if own.sum() != 1 else ''} learnt from, but left out of the measuring, as they are the model's own"
-                     + ("" if records else f"; without them fewer than {FEWEST} are left, and how well the scores agree with yours cannot be said"))
     return ClassGrades(grades, probabilities, float(question["max_score"].iloc[0]), rubric, len(graded), records, notes, grader)
 
 
@@ -191,20 +190,22 @@ def _whole(grades: pd.DataFrame, scores: pd.Series, probabilities: pd.DataFrame)
                          "flags": own["flags"].to_numpy(), "rubric_version": own["rubric_version"].to_numpy(), "decided_by": MODEL})
 
 
-def rests_on(rubric: Rubric | None, question: pd.DataFrame, graded: pd.DataFrame) -> list[str]:
-    """What grades rest on, and what is missing, in words."""
+def rests_on(rubric: Rubric | None, question: pd.DataFrame, graded: int, accepted: int) -> list[str]:
+    """What grades rest on, and what is missing, in words; suggestions of the model that were accepted are learnt from, and vouch for nothing."""
     has = [] if rubric is None else [f"the rubric {rubric.rubric_id} (version {rubric.version})"]
     has += ["a reference answer"] if pd.notna(question["reference"].iloc[0]) else []
-    n = len(graded)
-    has += [f"{n} graded answer{'s' * (n != 1)}"] if n else []
+    has += [f"{graded} graded answer{'s' * (graded != 1)}"] if graded else []
+    has += [f"{accepted} accepted suggestion{'s' * (accepted != 1)} of the model"] if accepted else []
     found = [f"rests on {', '.join(has)}"]
     if rubric is None:
         found.append("no rubric: one whole score an answer, without criteria, key elements, quotes or feedback; write one and give it with --rubric")
-    if not n:
+    if not graded:
         found.append("no graded answer: nobody has checked these scores on this class, and how sure they are is a guess; so more is left to a person. "
                      "Grade ten or more yourself (--graded, or `edukit review`) and grade again")
-    elif n < FEWEST:
+    elif graded < FEWEST:
         found.append(f"fewer than {FEWEST} graded answers: how well the scores agree with yours cannot be said yet")
+    if accepted:
+        found.append("accepted suggestions are learnt from, but left out of the measuring and of what is left to you, as they are the model's own")
     return found
 
 
@@ -296,7 +297,7 @@ def _same(stands: Any, now: Any) -> bool:
     return all(plain(getattr(stands, name)) == plain(getattr(now, name, None)) for name in ("score", "confidence", "found", "missing", "flags"))
 
 
-def _standing(found: ClassGrades, given: ClassAnswers) -> ClassGrades:
+def stands(found: ClassGrades, given: ClassAnswers) -> ClassGrades:
     """What the ledger holds of the answers of this file, a person's decisions above all; as it was graded where no ledger is kept.
 
     A rejected answer has no score, whatever was graded later.
@@ -315,7 +316,7 @@ def _standing(found: ClassGrades, given: ClassAnswers) -> ClassGrades:
 
 def write(folder: Path, found: ClassGrades, given: ClassAnswers) -> dict[str, Path]:
     """``grades.csv`` (a row an answer), ``feedback.csv`` (a row a criterion) and ``names.csv`` (who wrote which answer; readable by its owner only)."""
-    now = _standing(found, given)
+    now = stands(found, given)
     wide = now.grades.pivot(index="answer_id", columns="criterion_id", values="score").drop(columns=OVERALL, errors="ignore")
     by = now.grades.groupby("answer_id", sort=False)
     table = pd.DataFrame({"score": now.scores(), "left_to_a_person": by["deferred"].any(), "confidence": now.sure(), "flags": by["flags"].first()})
@@ -326,8 +327,11 @@ def write(folder: Path, found: ClassGrades, given: ClassAnswers) -> dict[str, Pa
         table.insert(2, "learner", own["learner_id"].reindex(table["answer_id"]).to_numpy())
     files = {"grades": write_csv(table.sort_values("row"), folder / "grades.csv")}
     if found.rubric is not None:
-        words = [feedback(rows, found.rubric).assign(answer_id=answer_id) for answer_id, rows in found.grades.groupby("answer_id", sort=False)]
+        words = [feedback(rows, found.rubric).assign(answer_id=answer_id) for answer_id, rows in now.grades.groupby("answer_id", sort=False)]
         told = pd.concat(words)[["answer_id", "criterion_id", "text", "found", "missing", "next_step"]]
+        if "feedback" in now.grades:  # what a person wrote in its place
+            written = now.grades.set_index(["answer_id", "criterion_id"])["feedback"].reindex(pd.MultiIndex.from_frame(told[["answer_id", "criterion_id"]]))
+            told["text"] = written.where(written.notna() & (written != ""), told["text"].to_numpy()).to_numpy()
         told.insert(0, "row", own["row"].reindex(told["answer_id"]).to_numpy())
         files["feedback"] = write_csv(told.sort_values("row", kind="stable"), folder / "feedback.csv")
     if given.names["learner"].notna().any():

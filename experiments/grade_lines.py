@@ -29,11 +29,13 @@ def interval(record: Mapping, places: int = 2) -> str:
 
 
 def lines(found: ClassGrades) -> list[str]:
-    """What a teacher is told of the grades of a class."""
+    """What a teacher is told of the grades of a class, as they stand after what people decided."""
     told = list(found.notes)
     away = found.grades.groupby("answer_id")["deferred"].any()
-    told.append(f"scored      {int((~away).sum()):,} of {len(away):,} answers, out of {found.full:g}; {int(away.sum()):,} left to you")
     kept = found.scores().dropna()
+    kept, without = kept[~away.reindex(kept.index)], int((~away).sum())
+    told.append(f"scored      {len(kept):,} of {len(away):,} answers, out of {found.full:g}; {int(away.sum()):,} left to you"
+                + (f"; {without - len(kept):,} rejected" if without > len(kept) else ""))
     if len(kept):
         told.append(f"scores      lowest {kept.min():g}, median {kept.median():g}, highest {kept.max():g}")
     sure = found.sure()[~away].dropna()

@@ -107,9 +107,26 @@ def test_graded_answers_are_learnt_from_measured_and_kept_once(place, tmp_path):
     known = grade_class.examples(pd.DataFrame(columns=["answer_id", "question_id", "text", "score"]), ledger, one["question_id"]).set_index("answer_id")
     assert known.loc[[free[0], free[2], one["answer_id"]], grade_class.ACCEPTED].tolist() == [True, False, False]
     last = run(place, tmp_path, *words, "--no-curve")
-    assert "33 graded answers" in last and "1 accepted suggestion learnt from, but left out of the measuring" in last
-    scores = pd.read_csv(tmp_path / "grades.csv").set_index("answer_id")["score"]
+    assert "32 graded answers, 1 accepted suggestion of the model" in last and "learnt from, but left out of the measuring" in last
+    table = pd.read_csv(tmp_path / "grades.csv").set_index("answer_id")
+    scores, away = table["score"], int(table["left_to_a_person"].sum())
+    assert f"scored      {29 - away} of 30 answers" in last and f"{away} left to you; 1 rejected" in last
     assert len(scores) == 30 and pd.isna(scores[free[1]]) and scores[free[0]] >= 0
+
+
+def test_accepted_suggestions_vouch_for_nothing(place, tmp_path):
+    words = ("--rubric", str(place / "rubric.yaml"), "--question", str(place / "question.yaml"), "--no-curve", "--max-deferred", "0")
+    run(place, tmp_path, *words)
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ours = ledger.standing()
+    ledger.append([{"kind": "decision", "answer_id": row.answer_id, "criterion_id": row.criterion_id, "action": "accept", "decided_by": "KL",
+                    **({"feedback": "Name what the sun does."} if n == 0 else {})}
+                   for n, row in enumerate(ours[ours["score"].notna()].head(24).itertuples())])
+    first = ours[ours["score"].notna()].iloc[0]
+    said = run(place, tmp_path, *words[:-2])
+    assert "accepted suggestions of the model" in said and "no graded answer: nobody has checked these scores" in said
+    told = pd.read_csv(tmp_path / "feedback.csv").set_index(["answer_id", "criterion_id"])["text"]
+    assert told[(first["answer_id"], first["criterion_id"])] == "Name what the sun does." and (told == "Name what the sun does.").sum() == 1
 
 
 def test_without_a_rubric_it_warns_and_says_what_is_missing(place, tmp_path):
