@@ -16,7 +16,8 @@ consent_app = typer.Typer(no_args_is_help=True, context_settings={"help_option_n
 DATA = Annotated[str, typer.Argument(metavar="DATA", help="data set, or data set and variant: junyi_cut10k")]
 LEARNER = Annotated[str, typer.Argument(metavar="LEARNER", help="id as it stands in the raw file")]
 PURPOSE = Annotated[str, typer.Option(help="an experiment of `edukit experiments list`, a benchmark, leakage, graph, export, describe, or all")]
-LOG = Annotated[list[Path] | None, typer.Option("--log", metavar="FILE", help="an alert log or ledger outside the outputs; repeat for several")]
+LOG = Annotated[list[Path] | None, typer.Option("--log", metavar="FILE", help="an alert log, ledger or store of sessions outside the outputs; "
+                                          "repeat for several")]
 PLACE = Annotated[str | None, typer.Option("--path", metavar="FILE", help="the raw file or folder, as data.path of a run")]
 
 
@@ -84,7 +85,7 @@ def _reports() -> Iterator[tuple[str, Path, dict[str, Any]]]:
 
 
 def _logs(name: str, further: Iterable[Path] | None) -> list[tuple[Path, Any]]:
-    """Alert logs and ledgers that may hold learners of a data set."""
+    """Alert logs, ledgers and stores of sessions that may hold learners of a data set."""
     from edukit.learner_logs import logs, named
     from edukit.schema import DataError
 
@@ -154,8 +155,8 @@ def list_entries(data: Annotated[str | None, typer.Argument(metavar="[DATA]", he
 @consent_app.command()
 def export(data: DATA, learner: LEARNER, file: Annotated[Path, typer.Argument(metavar="FILE", help="a new .zip")], path: PLACE = None,
            log: LOG = None) -> None:
-    """Everything that DATA and its alert logs and ledgers hold about LEARNER, as a zip of one JSON per table, with what each column means and which runs
-    used it."""
+    """Everything that DATA and its alert logs, ledgers and sessions hold about LEARNER, as a zip of one JSON per table, with what each column
+    means and which runs used it."""
     from edukit.data.store import pseudonymiser
     from edukit.governance.consent import meanings
     from edukit.learner_logs import about as logged

@@ -1,6 +1,6 @@
-"""Logs that keep learners for good beside the prepared tables: what was said of their alerts, and of their grades. Consent reaches into them, too.
+"""Logs that keep learners for good beside the prepared tables: what was said of their alerts and of their grades, and their live sessions.
 
-Each log is one SQLite file with a class of its own, which knows how to hand out what it holds of a learner and to lose it; one whose lists a
+Consent reaches into them, too. Each log is one SQLite file with a class of its own, which knows how to hand out what it holds of a learner and to lose it; one whose lists a
 learner can be taken off does that for an objection (``objected``, ``agreed``). Another such log is one more :class:`Kind` in :data:`LOGS`.
 """
 
@@ -33,6 +33,7 @@ class Kind:
     module, name : its class.
     table : by which a file of it is known.
     about, forget : of an open log and the names of a learner: what it holds of them, and how many entries lost them.
+    settings : what its class is given besides the file.
     """
 
     what: str
@@ -42,16 +43,19 @@ class Kind:
     table: str
     about: Callable[[Any, list[str]], pd.DataFrame]
     forget: Callable[[Any, list[str]], int]
+    settings: tuple[Any, ...] = ()
 
     def open(self, path: Path) -> Any:
         """The log in a file."""
-        return getattr(importlib.import_module(self.module), self.name)(path)
+        return getattr(importlib.import_module(self.module), self.name)(path, *self.settings)
 
 
 LOGS = (
     Kind("alert log", "warn", "edukit.alert_log", "AlertLog", "events", lambda log, names: log.about(names), lambda log, names: log.forget(names)),
     Kind("grading ledger", "grade", "edukit.grading.ledger", "Ledger", "entries",
          lambda log, names: pd.concat([log.export_learner(name) for name in names], ignore_index=True), lambda log, names: sum(map(log.forget, names))),
+    Kind("session store", "session", "edukit.recommend.session_store", "SessionStore", "sessions", lambda log, names: log.about(names),
+         lambda log, names: log.forget(names), (None,)),
 )
 
 
@@ -94,7 +98,7 @@ def logs(name: str, outputs: Path, reports: Iterable[tuple[Path, Mapping[str, An
     Raises
     ------
     DataError
-        For one of ``further`` that is neither kind of log.
+        For one of ``further`` that is no kind of log.
     """
     owners: dict[Path, set[str]] = {}
     for place, report in reports:
@@ -108,7 +112,7 @@ def logs(name: str, outputs: Path, reports: Iterable[tuple[Path, Mapping[str, An
                 yield path, kind
             elif path in asked:
                 raise DataError(f"--log must be one of {', '.join(f'an {kind.what}' if kind.what[0] in 'aeiou' else f'a {kind.what}' for kind in LOGS)}; found "
-                                f"{path}, which is neither.")
+                                f"{path}, which is none.")
 
 
 def named(report: Mapping[str, Any]) -> list[Path]:

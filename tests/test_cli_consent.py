@@ -14,6 +14,7 @@ from edukit.cli_consent import consent_app
 from edukit.data import store
 from edukit.data.catalogue import loader
 from edukit.grading.ledger import Ledger
+from edukit.recommend.session_store import SessionStore
 from edukit.reproducibility import fingerprint, write_json
 from edukit.schema import DataError
 
@@ -184,12 +185,15 @@ def test_logs_are_found_wherever_they_lie_and_what_is_out_of_reach_is_told(here,
     write_json(lost / "run_report.json", {"data": {"name": "synthetic", "fingerprint": "z"}, "seed": 3, "config": {"log": str(here / "moved.sqlite")}})
     odd = AlertLog(here / "outputs" / "warn" / "50%25 #1?" / "alerts.sqlite")
     odd.add([{"kind": "alerted", "learner_id": WHO}], "edukit", 3)
+    live = SessionStore(here / "outputs" / "sessions" / "sessions.sqlite", "some-key")
+    assert live.write([live.started("s", WHO), live.started("t", OTHER)]) == [None, None]
     draft = here / "outputs" / "warn" / ".2026-01-01_10-00-00.ab"
     draft.mkdir()
     told = said("delete", "synthetic", WHO)
     assert f"not found    {here / 'moved.sqlite'}" in told and f"unfinished   {draft}" in told and draft.is_dir()
     assert f"{odd.path}   (1 entries forgotten" in told and odd.events().empty
-    for content, words in ((b"some text", "which is neither"), (b"SQLite format 3\0" + bytes(200), "must be readable to tell")):
+    assert f"{live.path}   (1 entries forgotten" in told and live.learner_of("s") is None and live.learner_of("t") == OTHER
+    for content, words in ((b"some text", "which is none"), (b"SQLite format 3\0" + bytes(200), "must be readable to tell")):
         (here / "other.sqlite").write_bytes(content)
         with pytest.raises(DataError, match=words):
             said("object", "synthetic", OTHER, "--log", str(here / "other.sqlite"))

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from edukit.schema import DataError
 
 Unit = Sequence[tuple[str, tuple]]
@@ -71,7 +73,7 @@ class SessionStore:
     Parameters
     ----------
     path : where it lies, or is begun; readable by its owner only.
-    key_version : of the key that makes the pseudonyms: with another key nobody would be known again.
+    key_version : of the key that makes the pseudonyms: with another key nobody would be known again. None to look into a store that is there.
 
     Raises
     ------
@@ -87,21 +89,22 @@ class SessionStore:
     (['i'], 's')
     """
 
-    def __init__(self, path: Path | str, key_version: str) -> None:
+    def __init__(self, path: Path | str, key_version: str | None) -> None:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600)
             self._writing, self._reading = self._opened(), self._opened()
             self._writing.executescript(_TABLES)
-            self._writing.executemany("insert into about values (?, ?) on conflict do nothing", [("format", FORMAT), ("key", key_version)])
+            told = [("format", FORMAT), *([("key", key_version)] if key_version else [])]
+            self._writing.executemany("insert into about values (?, ?) on conflict do nothing", told)
             about = dict(self._writing.execute("select name, value from about"))
             self._writing.execute(f"select number, {_COLUMNS} from answers limit 1")
         except (sqlite3.Error, OSError) as error:
             raise DataError(f"{self.path} must be a store of sessions (SQLite); found what cannot be used as one: {error}. Give another --store.") from None
-        if about["format"] != FORMAT or about["key"] != key_version:
-            raise DataError(f"{self.path} must be of {FORMAT!r} and key {key_version}; found {about['format']!r} and key {about['key']}. Use the key it was "
-                            "made with, or another --store.")
+        if about["format"] != FORMAT or key_version not in (None, about["key"]):
+            raise DataError(f"{self.path} must be of {FORMAT!r} and key {key_version}; found {about['format']!r} and key {about.get('key')}. Use the key it "
+                            "was made with, or another --store.")
 
     def _opened(self) -> sqlite3.Connection:
         base = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
@@ -197,6 +200,29 @@ class SessionStore:
         """The snapshot of a session, of a course with this fingerprint; None where there is none."""
         found = self._reading.execute("select step, state from snapshots where session_id = ? and fingerprint = ?", (session_id, fingerprint)).fetchone()
         return (found[0], json.loads(found[1])) if found else None
+
+    # rights of learners
+
+    def about(self, names: Sequence[str]) -> pd.DataFrame:
+        """All that is kept of a learner, under any of the names: a row an answer, in their order; one row without an answer where there is none yet."""
+        rows = self._reading.execute("select learner_id, session_id, started_at, step, item_id, correct, response, response_time_s, source, answered_at "
+                                     f"from sessions left join answers using (session_id) where learner_id in ({','.join('?' * len(names))}) "
+                                     "order by session_id, step", tuple(names))
+        return pd.DataFrame(rows.fetchall(), columns=[name for name, *_ in rows.description])
+
+    def forget(self, names: Sequence[str]) -> int:
+        """Take a learner out, under any of the names, for good; how many sessions and answers went.
+
+        Raises
+        ------
+        DataError
+            Where the disk takes nothing.
+        """
+        found = self.about(names)
+        sessions = list(found["session_id"].unique())
+        if errors := [error for error in self.write([self.forgotten(one) for one in sessions]) if error] if sessions else []:
+            raise DataError(f"{self.path} must be writable; found {errors[0]}. Nothing is promised to be gone: look at the disk, then do it again.")
+        return len(sessions) + int(found["step"].notna().sum())
 
     @contextmanager
     def held(self) -> Iterator[SessionStore]:

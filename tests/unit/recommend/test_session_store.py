@@ -53,6 +53,16 @@ def test_a_learner_who_is_forgotten_leaves_no_trace_in_the_files(store):
     assert not any(b"unheard-of" in path.read_bytes() or b"learner-2" in path.read_bytes() for path in store.path.parent.iterdir())
 
 
+def test_rights_of_a_learner_reach_the_store_without_its_key(store):
+    assert store.write([store.started("t", "learner-2"), store.started("u", "learner-3")]) == [None, None]
+    again = SessionStore(store.path, None)
+    held = again.about(["learner-1", "nobody"])
+    assert held[["learner_id", "session_id", "item_id", "correct"]].to_numpy().tolist() == [["learner-1", "s", "i", 1.0]]
+    assert len(again.about(["learner-2"])) == 1 and again.about(["nobody"]).empty and again.forget(["nobody"]) == 0
+    assert again.forget(["learner-1", "learner-2"]) == 3 and store.answers("s") == [] and store.learner_of("u") == "learner-3"
+    assert isinstance(store.write([store.added([replace(ONE, step=1, answer_id="late")])])[0], sqlite3.IntegrityError)
+
+
 def test_another_key_another_file_and_a_second_service_are_refused(store, tmp_path):
     with pytest.raises(DataError, match="key k2; found .* key k1"):
         SessionStore(store.path, "k2")
