@@ -1,7 +1,8 @@
 """Logs that keep learners for good beside the prepared tables: what was said of their alerts and of their grades, and their live sessions.
 
 Consent reaches into them, too. Each log is one SQLite file with a class of its own, which knows how to hand out what it holds of a learner and to
-lose it; one whose lists a learner can be taken off does that for an objection (``objected``, ``agreed``). Another such log is one more :class:`Kind` in :data:`LOGS`.
+lose it; one whose lists a learner can be taken off does that for an objection (``objected``, ``agreed``). Another such log is one more
+:class:`Kind` in :data:`LOGS`.
 """
 
 from __future__ import annotations
