@@ -82,7 +82,7 @@ def profiled(run: Tracked, history: pd.DataFrame) -> LearnerPage:
     where = standing(run.model.mastery(history), history, run.graph)
     told = [*strengths(where)["concept_id"], *in_reach(where)["concept_id"], *not_yet(where)["concept_id"]]
     return LearnerPage(str(learners[0]), history, where, run.graph, pace=pace(history, history.iloc[:0]), evidence=moved(run.model, history, run.graph, told),
-                       forecast_words="No forecast: it needs other learners, as in `edukit run profile`.", source={"model": run.label})
+                       forecast_words="No forecast: it needs other learners, as in `edukit run profile_learner`.", source={"model": run.label})
 
 
 def moved(model: Any, history: pd.DataFrame, graph: PrerequisiteGraph, concept_ids: Sequence[str], most: int = 200) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,3 +160,8 @@ def test_what_is_allowed_is_let_through(tmp_path: Path):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_text(text)
     assert faults(tmp_path) == []
+
+
+def test_no_experiment_takes_the_name_of_a_module_of_python(repository: Path):
+    taken = {path.stem for path in (repository / "experiments").glob("*.py")} & sys.stdlib_module_names
+    assert taken <= {"trace"}, "run as a file, an experiment finds its neighbours first: Python would import these in place of its own"

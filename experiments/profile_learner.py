@@ -136,7 +136,7 @@ def run(cfg: DictConfig) -> RunReport:
         predicted, words = forecast(model, own, valid, graph, mastery, cfg)
         told = [*strengths(where)["concept_id"], *in_reach(where)["concept_id"], *not_yet(where)["concept_id"]]
         source = {"data": job.data.label, "fingerprint": job.data.fingerprint, "model": f"{recipe.name_of(model)}, fitted on other learners", "seed": job.seed,
-                  "command": f"edukit run profile data={job.data.name} learner={learner}"}
+                  "command": f"edukit run profile_learner data={job.data.name} learner={learner}"}
         page = LearnerPage(learner, own, where, graph, *(found or (None, None)), forecast=predicted, forecast_words=words, pace=pace(own, others),
                            evidence=learner_steps.moved(model, own, graph, told, int(cfg.evidence)), items=job.data.tables.get("items"), source=source,
                            mark=float(cfg.mark), sure=float(cfg.sure))
@@ -160,7 +160,7 @@ def written(job: recipe.Run, page: LearnerPage) -> None:
     job.keep("standing", page.figure())
 
 
-@hydra.main(version_base="1.3", config_path=recipe.CONF, config_name="profile")
+@hydra.main(version_base="1.3", config_path=recipe.CONF, config_name="profile_learner")
 def main(cfg: DictConfig) -> None:
     """Entry of the command line."""
     recipe.guard(run, cfg)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from edukit.experiments import learner_steps, profile, recipe
+from edukit.experiments import learner_steps, profile_learner, recipe
 
 from edukit.data.synthetic import Synthetic, random_concepts, simulate
 from edukit.evaluation import RunReport
@@ -30,7 +30,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(place) -> RunReport:
-    return recipe.start("profile", *SCHOOL, f"learner={ANN}")
+    return recipe.start("profile_learner", *SCHOOL, f"learner={ANN}")
 
 
 def test_the_profile_of_a_learner_the_model_never_saw_is_written(report):
@@ -59,15 +59,15 @@ def test_nothing_of_the_person_but_the_pseudonym_is_shown(report):
 def test_a_learner_who_is_not_there_is_one_error_with_those_near(place):
     log = pd.DataFrame({"learner_id": ["L001", "L002", "xy"]})
     with pytest.raises(DataError, match=r"one of the 3 who have an answer.*found 'L00'; near it are L00[12], L00[12]\."):
-        profile.chosen(log, "L00")
+        profile_learner.chosen(log, "L00")
     with pytest.raises(DataError, match="they look like L001, L002, xy"):
-        profile.chosen(log, "?")
-    assert profile.chosen(pd.DataFrame({"learner_id": ["a"] * 2 + ["b"] * 5 + ["c"] * 9}), None) == "b"
+        profile_learner.chosen(log, "?")
+    assert profile_learner.chosen(pd.DataFrame({"learner_id": ["a"] * 2 + ["b"] * 5 + ["c"] * 9}), None) == "b"
 
 
 def test_the_page_is_printed_where_there_is_a_browser_and_else_it_is_said(report, monkeypatch, capsys, tmp_path):
     class Job:
-        folder, cfg, figures = tmp_path, recipe.config("profile"), {}
+        folder, cfg, figures = tmp_path, recipe.config("profile_learner"), {}
 
         def keep(self, name: str, figure: object) -> None:
             self.figures[name] = f"{name}.png"
@@ -86,10 +86,10 @@ def test_the_page_is_printed_where_there_is_a_browser_and_else_it_is_said(report
 
     asked = []
     monkeypatch.setattr(institution, "pdf", lambda html, path: asked.append((html.name, path.name)))
-    profile.written(Job(), Page())
+    profile_learner.written(Job(), Page())
     assert asked == [("profile.html", "profile.pdf")] and "no Chromium" in capsys.readouterr().out and "pdf" not in Job.figures
     monkeypatch.setattr(institution, "pdf", lambda html, path: path)
-    profile.written(Job(), Page())
+    profile_learner.written(Job(), Page())
     assert Job.figures["pdf"] == "profile.pdf"
 
 
@@ -126,15 +126,15 @@ def test_a_page_of_a_history_alone_names_what_it_cannot_say(small, monkeypatch):
 
 def test_a_forecast_knows_no_answer_to_come_and_says_why_there_is_none(small):
     model, graph, own, valid = small
-    cfg = recipe.config("profile", "horizon=5", "samples=40")
+    cfg = recipe.config("profile_learner", "horizon=5", "samples=40")
     mastery = model.mastery(own)
-    table, words = profile.forecast(model, own, valid, graph, mastery, cfg)
+    table, words = profile_learner.forecast(model, own, valid, graph, mastery, cfg)
     assert table is not None and len(table) == 5 and "had not seen" in words and set(table["item_id"]) <= set(graph.item_ids)
     assert (table["low"] < table["mean"]).all() and (table["mean"] < table["high"]).all()
-    again, _ = profile.forecast(model, own, valid, graph, mastery, cfg)
+    again, _ = profile_learner.forecast(model, own, valid, graph, mastery, cfg)
     pd.testing.assert_frame_equal(table, again)
     for changes, told in ((("horizon=0",), "No forecast was asked for"), (("horizon=5000",), "No forecast: ")):
-        nothing, words = profile.forecast(model, own, valid, graph, mastery, recipe.config("profile", *changes))
+        nothing, words = profile_learner.forecast(model, own, valid, graph, mastery, recipe.config("profile_learner", *changes))
         assert nothing is None and words.startswith(told)
-    assert profile.forecast(object(), own, valid, graph, mastery, cfg)[0] is None
-    assert "Not enough data" in profile.forecast(model, own.head(3), valid, graph, mastery, cfg)[1]
+    assert profile_learner.forecast(object(), own, valid, graph, mastery, cfg)[0] is None
+    assert "Not enough data" in profile_learner.forecast(model, own.head(3), valid, graph, mastery, cfg)[1]
