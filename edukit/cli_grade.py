@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from edukit.cli_serve import TOKEN, TOKEN_FILE, token_of
 if TYPE_CHECKING:
     from edukit.grading.rubric import Rubric
 
-Question = Annotated[Path | None, typer.Option(metavar="FILE", help="yaml with prompt, reference (one or several), max_score")]
+Question = Annotated[Path | None, typer.Option(metavar="FILE", help="yaml with prompt, reference (one or several), max_score; kept with the ledger")]
 
 
 def grade(
@@ -31,19 +32,20 @@ def grade(
     seed: Annotated[int, typer.Option(help="equal seeds give equal scores")] = 0,
 ) -> None:
     """Score the answers of a class by a rubric; what is not sure is left to you. Nothing leaves this machine."""
-    class_answers, grade_class, grade_lines = (importlib.import_module(f"edukit.experiments.{name}") for name in
-                                               ("class_answers", "grade_class", "grade_lines"))
+    class_answers, grade_class, grade_lines, ledger_questions = (importlib.import_module(f"edukit.experiments.{name}") for name in
+                                                                 ("class_answers", "grade_class", "grade_lines", "ledger_questions"))
     from edukit.grading.ledger import Ledger
 
     os.umask(0o077)  # what learners wrote is its owner's alone
     named = _named(columns)
-    given = class_answers.read(answers, question, named, only)
+    place = out or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "grade" / answers.stem
+    path = ledger or place / "ledger.sqlite"
+    given = class_answers.read(answers, question, named, only, ledger_questions.held(path))
     known = class_answers.graded(graded, question, named, only) if graded else given.graded
     known = known.assign(question_id=given.question["question_id"].iloc[0]).reset_index(drop=True)
     read = _rubric(rubric)
-    place = out or Path(os.environ.get("EDUKIT_OUTPUTS") or "outputs") / "grade" / answers.stem
     place.mkdir(parents=True, exist_ok=True)
-    kept = Ledger(ledger or place / "ledger.sqlite")
+    kept = Ledger(path)
     known = grade_class.examples(known, kept, given.question["question_id"].iloc[0])
     for line in given.notes:
         typer.echo(line)
@@ -53,30 +55,36 @@ def grade(
     new = grade_class.keep(kept, found, given.answers, known, given.question)
     for line in grade_lines.lines(grade_class.stands(found, given)):
         typer.echo(line)
+    ledger_questions.keep(kept.path, given.question)
     files = grade_class.write(place, found, given)
     files["page"] = grade_class.page(kept.path, given, place / "review.html")
     files["grader"] = grade_class.save(found, place / "graders")
     for name, path in files.items():
         typer.echo(f"{name:<12}{path}")
     typer.echo(f"{'ledger':<12}{kept.path}  ({new:,} new entries)")
-    typer.echo(f"decide with: edukit review {kept.path}" + (f" --question {question}" if question else ""))
+    several = len(ledger_questions.held(kept.path)) > 1
+    words = [str(kept.path), *(["--only", given.question["question_id"].iloc[0]] if several else [])]
+    typer.echo(f"decide with: edukit review {shlex.join(words)}")
 
 
 def review(
     context: typer.Context,
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER", help="the ledger that `edukit grade` has written")],
     question: Question = None,
-    only: Annotated[str | None, typer.Option(metavar="QUESTION", help="only answers to this question")] = None,
+    only: Annotated[str | None, typer.Option(metavar="QUESTION", help="the question that is reviewed, where the ledger holds several")] = None,
     names: Annotated[Path | None, typer.Option(metavar="FILE", help="names.csv of `edukit grade`: the page can then show who wrote what")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="port of this machine; 0 is any free one")] = 8766,
     token: TOKEN = None, token_file: TOKEN_FILE = None,
 ) -> None:
     """Accept, edit or reject scores in the browser, by keyboard, the least sure first; every decision is kept in the ledger."""
-    class_answers = importlib.import_module("edukit.experiments.class_answers")
+    class_answers, ledger_questions = (importlib.import_module(f"edukit.experiments.{name}") for name in ("class_answers", "ledger_questions"))
     from edukit.serve_review import serve
 
     os.umask(0o077)
-    asked = class_answers.wording(question) if question else {}
+    asked, held = class_answers.wording(question) if question else {}, ledger_questions.held(ledger)
+    if held:  # else it is told below that there is nothing to review
+        only = ledger_questions.chosen(ledger, held, only or next(iter(asked), None) or None)
+        asked = {only: {**held[only], **asked.get("", {}), **asked.get(only, {})}}
     serve(ledger, only, asked, class_answers.names_of(names) if names else {}, port, token_of(context, token, token_file), lambda line: print(line, flush=True))
 
 

@@ -21,6 +21,8 @@ from edukit.schema import DataError
 from edukit.serve_column_names import guessed, words_of
 from edukit.validation import validate
 
+from .ledger_questions import chosen as chosen_of
+
 TEXT = set("text texts answer answers response responses essay essay_text answer_text response_text student_answer student_response written_answer "
            "learner_answer antwort antworten antworttext texte reponse reponses texto respuesta respuestas redaccion aufsatz".split())
 IDS = set("answer_id response_id essay_id submission_id attempt_id id".split())
@@ -57,7 +59,8 @@ class ClassAnswers:
         return self.answers[self.answers["score"].isna()]
 
 
-def read(path: Path, question: Path | None = None, columns: Mapping[str, str] | None = None, only: str | None = None) -> ClassAnswers:
+def read(path: Path, question: Path | None = None, columns: Mapping[str, str] | None = None, only: str | None = None,
+         kept: Mapping[str, Mapping[str, Any]] | None = None) -> ClassAnswers:
     """Read a csv or a sheet with a row an answer.
 
     Parameters
@@ -65,6 +68,7 @@ def read(path: Path, question: Path | None = None, columns: Mapping[str, str] | 
     question : yaml with ``prompt``, ``reference`` (one or several), ``max_score``, ``question_id``; each may be left out.
     columns : meaning (:data:`MEANINGS`) -> name of the column, where a guess would be wrong.
     only : the one question that is meant, where the file holds several.
+    kept : questions of the ledger and their wording (:func:`edukit.experiments.ledger_questions.held`); what is not told here is taken from there.
 
     Raises
     ------
@@ -76,7 +80,9 @@ def read(path: Path, question: Path | None = None, columns: Mapping[str, str] | 
     table = read_table(path)
     taken, notes = _columns(path, table, dict(columns or {}))
     text, learner = table[taken["text"]].fillna(""), table[taken["learner_id"]] if "learner_id" in taken else None
-    asked, question_rows = _asked(path, table, taken, question, only)
+    asked, question_rows = _asked(path, table, taken, question, only, kept or {})
+    if kept and asked["question_id"] in kept and question is None:
+        notes.append(f"question {asked['question_id']!r}, as the ledger has it")
     keep = table.index if question_rows is None else table.index[question_rows]
     people = None if learner is None else pseudonymiser().pseudonyms(learner, "learner").loc[keep]
     text = text.loc[keep]
@@ -144,7 +150,8 @@ def _longest(path: Path, table: pd.DataFrame) -> str:
                     "Say which with --columns text=NAME.")
 
 
-def _asked(path: Path, table: pd.DataFrame, taken: dict[str, str], file: Path | None, only: str | None) -> tuple[dict[str, Any], Any]:
+def _asked(path: Path, table: pd.DataFrame, taken: dict[str, str], file: Path | None, only: str | None,
+           kept: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], Any]:
     """The one question that is graded, and the rows that answer it (None: all)."""
     told = _question(file) if file else {}
     rows, name = None, told.get("question_id")
@@ -160,9 +167,12 @@ def _asked(path: Path, table: pd.DataFrame, taken: dict[str, str], file: Path | 
         rows, name = (cells == chosen).to_numpy(), name or chosen
         if len(chosen) >= PROMPT:
             told, name = {"prompt": chosen, **told}, told.get("question_id") or f"Q-{_mark(chosen)}"
-    elif only is not None:
+    elif only is not None and not kept:
         raise DataError(f"--only needs a column of questions; found none in {path}. Say which with --columns question_id=NAME.")
-    return {"prompt": None, "reference": None, "max_score": None, "rubric_id": None, **told, "question_id": name or "question"}, rows
+    elif only is not None or kept and file is None:
+        name = chosen_of("the ledger", kept, only)
+    name = name or "question"
+    return {"prompt": None, "reference": None, "max_score": None, "rubric_id": None, **kept.get(name, {}), **told, "question_id": name}, rows
 
 
 def _few(found: list[str]) -> str:

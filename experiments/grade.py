@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from edukit.data.gaming_answers import KINDS, gamed
 from edukit.evaluation import RunReport, by_group
-from edukit.evaluation.agreement import agreement
+from edukit.evaluation.agreement import DRAWS, agreement, exact
 from edukit.governance.privacy import K
 from edukit.grading.answer_checks import check
-from edukit.grading.deferral import by_squared_error, defer, risk_coverage
-from edukit.metrics import ece, quadratic_weighted_kappa, record
+from edukit.grading.deferral import LEFT, defer, risk_coverage
+from edukit.metrics import bootstrap, ece, interval, quadratic_weighted_kappa, record
 from edukit.report import gap_page, grading_figures
 from edukit.reproducibility import replacing
 from edukit.validation import validate
@@ -56,24 +56,41 @@ def measured(judged: grading_protocol.Judged, grades: pd.DataFrame, cfg: DictCon
             told = agreement(y[rows], predicted[rows], levels, second[rows], None, units[rows], seed, channel=channel)
             found += [{**one, "group": f"question_id={name}"} for one in told if one["group"] is None]
     for rows, channel in ((np.ones(len(y), bool), MEAN), (stay, KEPT_MEAN)) if not judged.labels else ():
-        found.append(record("qwk", *mean_kappa(y[rows], predicted[rows], question[rows], units[rows], seed, int(cfg.draws)), channel=channel))
+        found.append(record("qwk", *reported(judged, rows, cfg), channel=channel))
     sure = judged.grades["confidence"].to_numpy(float)
     found += [record("deferred", float(1 - stay.mean()), len(stay)), record("ece", ece((predicted == y).astype(float), sure), len(y))]
     return [{**one, "split": judged.part, "model": judged.grader.kind} for one in found]
 
 
+def reported(judged: grading_protocol.Judged, stay: np.ndarray, cfg: DictConfig) -> tuple[float, int, float, float]:
+    """The agreement that is reported of the answers kept, (N,) bool: mean kappa of questions, of labels the share of equal ones; how many; its interval."""
+    answers = judged.answers.set_index("answer_id").loc[judged.grades["answer_id"]]
+    y, predicted = judged.truth.loc[answers.index].to_numpy(float)[stay], judged.grades["score"].to_numpy(float)[stay]
+    units = (answers["learner_id"] if "learner_id" in answers else answers.index.to_series()).to_numpy()[stay]
+    if judged.labels:
+        ends = bootstrap(y, predicted, pd.factorize(pd.Series(units))[0], exact, int(cfg.seed), DRAWS)
+        return exact(y, predicted), len(y), *ends
+    return mean_kappa(y, predicted, answers["question_id"].to_numpy()[stay], units, int(cfg.seed), int(cfg.draws))
+
+
 def mean_kappa(y: np.ndarray, predicted: np.ndarray, question: np.ndarray, units: np.ndarray, seed: int, draws: int) -> tuple[float, int, float, float]:
     """Mean over questions of the quadratic weighted kappa; how many answers; and its 95 % interval, whole learners drawn again."""
     codes, people = pd.factorize(question)[0], pd.factorize(units)[0]
-    rng, rows_of_unit = np.random.default_rng(seed), pd.Series(np.arange(len(y))).groupby(people).indices
+    own, rng, size = [np.flatnonzero(codes == k) for k in range(codes.max() + 1)], np.random.default_rng(seed), int(people.max()) + 1
 
-    def mean(rows: np.ndarray) -> float:
-        return float(np.nanmean([quadratic_weighted_kappa(y[own], predicted[own]) for k in range(codes.max() + 1) if len(own := rows[codes[rows] == k])]))
+    def mean(weight: np.ndarray) -> float:
+        by = [quadratic_weighted_kappa(y[rows], predicted[rows], weight[rows]) for rows in own if weight[rows].any()]
+        return float(np.nanmean(by)) if np.isfinite(by).any() else float("nan")
 
-    names = list(rows_of_unit)
-    drawn = [mean(np.concatenate([rows_of_unit[n] for n in rng.choice(names, len(names))])) for _ in range(draws)]
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
-    return mean(np.arange(len(y))), len(y), float(low), float(high)
+    low, high = interval(np.array([mean(np.bincount(rng.choice(size, size), minlength=size)[people]) for _ in range(draws)]))
+    return mean(np.ones(len(y))), len(y), low, high
+
+
+def kept_curve(judged: grading_protocol.Judged, cfg: DictConfig) -> pd.DataFrame:
+    """The agreement that is reported by the share left to a person: the one that was chosen, and others."""
+    within = None if judged.labels else judged.answers.set_index("answer_id")["question_id"]
+    chosen = () if cfg.target_qwk is not None else (float(cfg.max_deferred),)
+    return risk_coverage(judged.grades, judged.probabilities, lambda stay: reported(judged, stay, cfg), within, (*LEFT, *chosen))
 
 
 def elements(judged: grading_protocol.Judged, truth: Any, part: str) -> list[dict]:
@@ -110,26 +127,38 @@ def deceit(answers: pd.DataFrame, questions: pd.DataFrame, cfg: DictConfig) -> l
 
 
 def curve(tables: dict[str, pd.DataFrame], cfg: DictConfig) -> list[dict]:
-    """Mean kappa over questions by how many graded answers of each question are learnt from; the answers judged are the same for every size."""
+    """Mean kappa over questions by how many graded answers of each question are learnt from, and that of two people; of the same answers, whatever the size.
+
+    A size that is left out is told.
+    """
     answers, labels = grading_protocol.scored(tables["answers"])
     answers = answers[answers["score"].notna()].reset_index(drop=True)
     test = grading_protocol.fold_of(answers, int(cfg.folds), int(cfg.seed)) == 0
     judged, pool, found = answers[test], answers[~test], []
     order = np.random.default_rng(int(cfg.seed)).permutation(len(pool))
     rank = pool.iloc[order].groupby("question_id").cumcount().reindex(pool.index)
+    graded = pool.groupby("question_id").size()
+    y, question = judged["score"].to_numpy(float), judged["question_id"].to_numpy()
+    units = judged["learner_id" if "learner_id" in judged and judged["learner_id"].notna().all() else "answer_id"].to_numpy()
     for size in tqdm(list(cfg.curve), desc="learning curve", unit="size", leave=False, disable=None):
-        train = pool[rank < size] if size else pool.iloc[:0]
-        if size and train.groupby("question_id").size().min() < size:
+        if size > graded.min():
+            recipe.say(f"learning curve: {size} graded left out, as {graded.idxmin()!r} has {graded.min():,} graded answers to learn from")
             continue
-        grader = instantiate(cfg.grading).fit(train.drop(columns="score") if labels and size else train, tables.get("rubrics"), tables["questions"])
         if labels and not size:
-            continue  # without a grade nobody knows which labels there are
-        said = grader.overall(judged.drop(columns=["score", *[c for c in ("second_score", "label") if c in judged]]))
-        y = judged.set_index("answer_id")["score"]
-        by = [quadratic_weighted_kappa(y[i].to_numpy(), said[i].to_numpy()) for i in judged.groupby("question_id")["answer_id"].apply(list)]
+            recipe.say("learning curve: 0 graded left out, as without a graded answer nobody knows which labels there are")
+            continue
+        train = pool[rank < size] if size else pool.iloc[:0]
+        grader = instantiate(cfg.grading).fit(train.drop(columns="score") if labels and size else train, tables.get("rubrics"), tables["questions"])
+        told = grader.overall(judged.drop(columns=["score", *[c for c in ("second_score", "label") if c in judged]]))
+        said = told[judged["answer_id"]].to_numpy(float)
         where = {"split": "learning curve", "model": grader.kind, "channel": f"{size} graded"}
-        found += [record("qwk", float(np.nanmean(by)), len(judged), **where),
-                  record("exact_agreement", float((y == said[y.index]).mean()), len(judged), **where)]
+        found += [record("qwk", *mean_kappa(y, said, question, units, int(cfg.seed), int(cfg.draws)), **where),
+                  record("exact_agreement", exact(y, said), len(y), *bootstrap(y, said, pd.factorize(units)[0], exact, int(cfg.seed), DRAWS), **where)]
+    second = judged["second_score"].to_numpy(float) if "second_score" in judged else np.full(len(y), np.nan)
+    both = np.isfinite(second)
+    if found and not labels and len(pd.unique(units[both])) >= K:
+        people = mean_kappa(y[both], second[both], question[both], units[both], int(cfg.seed), int(cfg.draws))
+        found.append(record("human_qwk", *people, split="learning curve", channel="two people"))
     return found
 
 
@@ -162,10 +191,14 @@ def write(job: recipe.Run, parts: dict[str, tuple[grading_protocol.Judged, pd.Da
     job.figures["grades"] = "grades.csv"
     first = next(iter(parts.values()))[0]
     first.grader.save(job.folder / "model.safetensors")  # never tracked: it holds the graded answers
-    told = {part: risk_coverage(judged.truth.loc[judged.grades["answer_id"]].to_numpy(float), judged.grades["score"].to_numpy(float),
-                                -by_squared_error(judged.probabilities.loc[judged.grades["answer_id"]], judged.grades["score"].to_numpy(float)))
-            for part, (judged, _) in parts.items()}
-    job.keep("risk_coverage", grading_figures.risk_coverage(told))
+    curves = {part: kept_curve(judged, job.cfg) for part, (judged, _) in parts.items()}
+    marks = {part: (float((~grades["deferred"]).mean()), reported(judged, ~grades["deferred"].to_numpy(bool), job.cfg)[0])
+             for part, (judged, grades) in parts.items() if not grades["deferred"].all()}
+    if any(len(table) for table in curves.values()):
+        name = "share of equal labels" if first.labels else "quadratic weighted kappa, mean of questions"
+        job.keep("risk_coverage", grading_figures.risk_coverage(curves, marks, name))
+        gap_page.write_csv(pd.concat([table.assign(part=part) for part, table in curves.items()]), job.folder / "risk_coverage.csv")
+        job.figures["coverage"] = "risk_coverage.csv"
     y, sure = first.truth.loc[first.grades["answer_id"]].to_numpy(float), first.grades["confidence"].to_numpy(float)
     second = first.answers.set_index("answer_id").loc[first.grades["answer_id"], "second_score"].to_numpy(float) if "second_score" in first.answers else None
     job.keep("agreement", grading_figures.agreement_matrices(y, first.grades["score"].to_numpy(float), second))

@@ -47,7 +47,7 @@ def rows_of(records: Sequence[Mapping[str, Any]], labels: bool) -> list[str]:
         found.append("deceit flagged     " + ", ".join(f"{kind} {flagged[kind]['value']:.0%}" for kind in KINDS if kind in flagged)
                      + f"; honest answers flagged {flagged['honest answers']['value']:.1%}")
     for r in records:
-        if r["split"] == "learning curve" and r["name"] == ("exact_agreement" if labels else "qwk"):
+        if r["split"] == "learning curve" and r["name"] in (("exact_agreement",) if labels else ("qwk", "human_qwk")):
             found.append(f"learning curve     {r['channel']:<12} {'accuracy' if labels else 'QWK'} {cell(r)}, n {r['n']:,}")
     return found
 

@@ -11,15 +11,19 @@ import typer
 from edukit.experiments import class_answers, grade_class, grade_lines
 from typer.testing import CliRunner
 
-from edukit.cli_grade import grade
+from edukit import serve_review
+from edukit.cli_grade import grade, review
 from edukit.data.synthetic_answers import SyntheticAnswers
 from edukit.grading.ledger import Ledger
+from edukit.grading.ledger_entries import from_grades
 from edukit.grading.rubric import rubrics_of
 from edukit.schema import DataError
 
 ODD = ["<script>alert(1)</script>", "=cmd()", "", "太陽で蒸発する", "@sum " * 200_000]
 COMMAND = typer.Typer(pretty_exceptions_enable=False)
 COMMAND.command()(grade)
+REVIEW = typer.Typer(pretty_exceptions_enable=False)
+REVIEW.command()(review)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,34 @@ def test_without_a_rubric_it_warns_and_says_what_is_missing(place, tmp_path):
     said = run(place, tmp_path, "--graded", str(place / "graded.csv"), "--no-curve")
     assert "no rubric: one whole score an answer, without criteria, key elements, quotes or feedback" in said
     assert not (tmp_path / "feedback.csv").exists() and (tmp_path / "review.html").exists()
+
+
+def test_a_question_that_was_told_once_is_known_again_and_several_are_named(place, tmp_path, monkeypatch):
+    ledger, rubric = tmp_path / "class one.sqlite", ("--rubric", str(place / "rubric.yaml"), "--ledger", str(tmp_path / "class one.sqlite"))
+    (tmp_path / "question.yaml").write_text((place / "question.yaml").read_text() + "question_id: plant\n")
+    said = run(place, tmp_path, *rubric, "--question", str(tmp_path / "question.yaml"))
+    assert f"decide with: edukit review '{ledger}'\n" in said
+    again = run(place, tmp_path, *rubric)
+    assert "'plant', as the ledger has it" in again and "0 new entries" in again and "a reference answer" in again
+    served: list[tuple] = []
+    monkeypatch.setattr(serve_review, "serve", lambda *given: served.append(given))
+
+    def reviewed(*words: str):
+        CliRunner().invoke(REVIEW, [str(ledger), *words], catch_exceptions=False)
+        return served[-1][1], served[-1][2]
+
+    question, asked = reviewed()
+    assert question == "plant" and asked["plant"]["prompt"] == "What happens to the plant?" and asked["plant"]["max_score"] == 4
+    rows = pd.DataFrame({"answer_id": ["z"], "question_id": "dark", "text": "it grows", "criterion_id": "overall", "score": 1.0, "deferred": False})
+    Ledger(ledger).append(from_grades(rows[["answer_id", "criterion_id", "score", "deferred"]], rows[["answer_id", "question_id", "text"]], None, model="m"))
+    for fails in (lambda: reviewed(), lambda: run(place, tmp_path, *rubric), lambda: reviewed("--only", "light")):
+        with pytest.raises(DataError, match="'dark', 'plant'. Give --only 'dark' or another"):
+            fails()
+    last = run(place, tmp_path, *rubric, "--only", "plant")
+    assert f"decide with: edukit review '{ledger}' --only plant\n" in last and "out of 4;" in last
+    assert reviewed("--only", "plant") == (question, asked)
+    (tmp_path / "new.yaml").write_text("prompt: And without light?\n")
+    assert reviewed("--only", "dark", "--question", str(tmp_path / "new.yaml"))[1]["dark"]["prompt"] == "And without light?"
 
 
 def test_a_rubric_with_faults_is_told(place, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from edukit.experiments import bench_grading, grade, grade_report, recipe
 
 from edukit.grading.grader import RubricGrader
+from edukit.report import grading_figures
 from edukit.schema import DataError
 from edukit.validation import validate
 
@@ -22,7 +23,7 @@ def told():
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "say", lines.append)
-        report = recipe.start("grade", *QUICK, "curve=[0,10]")
+        report = recipe.start("grade", *QUICK, "curve=[0,10,1000]")
     return report, "\n".join(lines)
 
 
@@ -35,6 +36,15 @@ def test_grades_are_judged_on_learners_it_has_not_seen_and_the_least_sure_left(t
     assert report.value("deferred") == pytest.approx(whole["deferred"].mean())
     csv = pd.read_csv(report.folder / "grades.csv", dtype=str)
     assert len(csv) == len(table) and not csv.apply(lambda column: column.str.match(r"[=+@]").fillna(False)).to_numpy().any()
+
+
+def test_the_risk_coverage_curve_passes_through_what_is_reported(told):
+    report, _ = told
+    table = pd.read_csv(report.folder / "risk_coverage.csv").set_index("left")
+    kept, every = (report.table(name="qwk", channel=channel).iloc[0] for channel in (grade_report.KEPT_MEAN, grade_report.MEAN))
+    for share, row in ((0.3, kept), (0.0, every)):
+        assert table.loc[share, ["value", "low", "high", "n"]].tolist() == pytest.approx(row[["value", "low", "high", "n"]].tolist(), rel=1e-12)
+    assert table.loc[0.3, "coverage"] == pytest.approx(1 - report.value("deferred")) and (table["n"] >= 10).all()
 
 
 def test_every_number_stands_beside_what_people_reach_with_an_interval(told):
@@ -51,6 +61,11 @@ def test_every_number_stands_beside_what_people_reach_with_an_interval(told):
     assert flagged["honest answers"] < 0.1 and flagged["injected_instructions"] > 0.5 and len(flagged) == 6
     curve = report.table(name="qwk", split="learning curve")
     assert curve["channel"].tolist() == ["0 graded", "10 graded"] and {"risk_coverage", "agreement", "confidence", "learning_curve"} <= set(report.figures)
+    people = report.table(name="human_qwk", split="learning curve").iloc[0]
+    assert (curve["low"] < curve["value"]).all() and (curve["value"] < curve["high"]).all() and people["low"] < people["value"] < people["high"]
+    assert "1000 graded left out, as" in said and "learning curve     two people" in said
+    lines = {line.get_label(): line.get_ydata()[0] for line in grading_figures.learning_curve(report.metrics).axes[0].lines}
+    assert lines["two people"] == people["value"] and lines["rubric_grader"] == curve["value"].iloc[0]
 
 
 def test_groups_are_audited_or_it_is_said_why_not_and_the_model_has_its_card(told):

@@ -7,17 +7,19 @@ that an answer torn between 0 and 2 is worse than one torn between 1 and 2 of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from edukit.metrics import bootstrap, bootstrap_draws, quadratic_weighted_kappa
+from edukit.governance.privacy import K
+from edukit.metrics import bootstrap_draws, quadratic_weighted_kappa
 from edukit.schema import DataError
 
 Array = np.ndarray
 FEWEST = 40  # answers kept of the calibration data, below which an agreement is no ground for a threshold
+LEFT = tuple(k / 10 for k in range(10))  # shares left to a person of a risk-coverage curve
 STEPS = 20  # shares of the calibration answers that are tried as what may be kept
 DRAWS = 200
 SURE = 0.95  # share of the redrawn calibration data in which the kept answers must reach the agreement asked for
@@ -214,38 +216,35 @@ def _kappas(y: Array, given: Array) -> Array:
     return np.nan_to_num(drawn)
 
 
-def risk_coverage(y: Array, predicted: Array, confidence: Array, units: Array | None = None, steps: int = 20, seed: int = 0) -> pd.DataFrame:
-    """How well the scores agree with people's where only the surest share of them is kept.
+def risk_coverage(grades: pd.DataFrame, probabilities: pd.DataFrame, measure: Callable[[Array], tuple[float, int, float, float]],
+                  questions: pd.Series | None = None, left: Sequence[float] = LEFT) -> pd.DataFrame:
+    """How well the scores agree with people's by the share of answers that is kept, the rest being left to a person by :func:`defer`.
 
     Parameters
     ----------
-    y, predicted : (N,) scores of a person and of the model.
-    confidence : (N,) the larger the surer (minus a risk is one).
-    units : (N,) learners, drawn again together; default: each answer by itself.
-    steps : shares kept, the last being all.
+    grades, probabilities, questions : as of :func:`defer`; a row of ``grades`` an answer.
+    measure : told which rows are kept, (N,) bool; gives an agreement, how many answers it is of, and its 95 % interval.
+    left : shares left to a person.
 
     Returns
     -------
     DataFrame
-        ``coverage, qwk, accuracy, low, high`` (95 % bootstrap interval of qwk) and ``n`` kept, by rising coverage; shares of fewer than two answers
-        are left out.
+        By rising coverage: ``left`` (the share asked for), ``coverage`` (the share that is kept), ``value, low, high`` and ``n`` kept. Left out are shares
+        of which fewer than ten answers would be kept, and those whose agreement is not defined.
 
     References
     ----------
     El-Yaniv and Wiener (2010), Journal of Machine Learning Research 11.
     """
-    y, predicted = np.asarray(y, float), np.asarray(predicted, float)
-    surest = np.argsort(-np.asarray(confidence, float), kind="stable")
-    of = np.arange(len(y)) if units is None else pd.factorize(pd.Series(np.asarray(units)))[0]
     rows = []
-    for k in range(1, steps + 1):
-        kept = surest[: round(k / steps * len(y))]
-        if len(kept) < 2:
+    for share in sorted(set(left), reverse=True):
+        stay = ~defer(grades, probabilities, max_fraction=share, questions=questions)["deferred"].to_numpy(bool)
+        if stay.sum() < K:
             continue
-        low, high = bootstrap(y[kept], predicted[kept], np.unique(of[kept], return_inverse=True)[1], quadratic_weighted_kappa, seed, DRAWS)
-        rows.append({"coverage": len(kept) / len(y), "qwk": quadratic_weighted_kappa(y[kept], predicted[kept]),
-                     "accuracy": float((y[kept] == predicted[kept]).mean()), "low": low, "high": high, "n": len(kept)})
-    return pd.DataFrame(rows, columns=["coverage", "qwk", "accuracy", "low", "high", "n"])
+        value, n, low, high = measure(stay)
+        rows.append({"left": share, "coverage": float(stay.mean()), "value": value, "low": low, "high": high, "n": n})
+    table = pd.DataFrame(rows, columns=["left", "coverage", "value", "low", "high", "n"])
+    return table[np.isfinite(table["value"].astype(float))].reset_index(drop=True)
 
 
 def _read(probabilities: pd.DataFrame) -> tuple[Array, Array]:

@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 LINES = (("o", BLUE, "-"), ("s", ENDS[0], "--"), ("^", GREY, ":"), ("D", ENDS[3], "-."))
 
 
-def risk_coverage(tables: Mapping[str, pd.DataFrame] | pd.DataFrame) -> Figure:
-    """Kappa of the answers kept by the share that is kept, with its 95 % interval.
+def risk_coverage(tables: Mapping[str, pd.DataFrame], reported: Mapping[str, tuple[float, float]] | None = None,
+                  name: str = "quadratic weighted kappa") -> Figure:
+    """Agreement on the answers kept by the share that is kept, with its 95 % interval, and a mark at what is reported.
 
     Parameters
     ----------
-    tables : name -> columns ``coverage, qwk, low, high``, or one such table.
+    tables : part -> columns ``coverage, value, low, high``. name : of the agreement.
+    reported : part -> share kept and agreement of the deferral that is reported.
     """
-    named = {"": tables} if isinstance(tables, pd.DataFrame) else tables
-    if not named or any(t.empty for t in named.values()):
-        raise DataError("a risk-coverage curve needs rows of coverage and qwk; found none. Grade answers that a person has scored.")
+    if not any(len(table) for table in tables.values()):
+        raise DataError("a risk-coverage curve needs rows of coverage and value; found none. Grade ten or more answers that a person has scored.")
     figure, (ax,) = _figure(6, 4)
-    for (name, table), (_, colour, style) in zip(named.items(), LINES * len(named), strict=False):
+    for (part, table), (mark, colour, style) in zip(tables.items(), LINES * len(tables), strict=False):
         ax.fill_between(table["coverage"].astype(float), table["low"].astype(float), table["high"].astype(float), color=colour, alpha=0.15, linewidth=0)
-        ax.plot(table["coverage"], table["qwk"], linestyle=style, color=colour, label=name.replace("$", r"\$") or "quadratic weighted kappa")
-    ax.set(xlabel="share of answers kept (the rest go to a person)", ylabel="quadratic weighted kappa", xlim=(0, 1),
-           title="Agreement with a person by what is kept")
+        ax.plot(table["coverage"], table["value"], linestyle=style, color=colour, label=part.replace("$", r"\$"))
+        if reported and part in reported:
+            ax.plot(*reported[part], mark, color=colour, label="as reported" if len(tables) == 1 else None)
+    ax.set(xlabel="share of answers kept (the rest go to a person)", ylabel=name, xlim=(0, 1.02), title="Agreement with a person by what is kept")
     ax.legend(frameon=False, fontsize=9)
     return figure
 
@@ -62,17 +64,27 @@ def agreement_matrices(y: np.ndarray, predicted: np.ndarray, second: np.ndarray 
 
 
 def learning_curve(records: Sequence[Mapping[str, object]], name: str = "qwk") -> Figure:
-    """Agreement by how many graded answers were given: records of ``name`` whose ``channel`` is such as ``50 graded``."""
+    """Agreement by how many graded answers were given, with its 95 % interval, beside that of two people where it is known.
+
+    Parameters
+    ----------
+    records : those of ``name`` whose ``channel`` is such as ``50 graded``, and perhaps one of ``human_<name>`` whose ``split`` is ``learning curve``.
+    """
     rows = pd.DataFrame([r for r in records if r["name"] == name and str(r["channel"]).endswith(" graded") and r["value"] is not None and not r["group"]])
     if rows.empty:
         raise DataError(f"a learning curve needs records of {name} whose channel is such as `50 graded`; found none.")
     rows = rows.assign(graded=rows["channel"].str.removesuffix(" graded").astype(int)).sort_values("graded")
     figure, (ax,) = _figure(5.5, 3.8)
+    sizes = {size: at for at, size in enumerate(pd.unique(rows["graded"]))}
+    for people in [r for r in records if r["name"] == f"human_{name}" and r.get("split") == "learning curve" and r["value"] is not None]:
+        if people["low"] is not None:
+            ax.axhspan(float(str(people["low"])), float(str(people["high"])), color=GREY, alpha=0.15, linewidth=0)
+        ax.axhline(float(str(people["value"])), color=GREY, linestyle="--", label="two people")
     for (model, part), (mark, colour, style) in zip(rows.fillna({"model": "grader"}).groupby("model", sort=False), LINES * 9, strict=False):
-        at = np.arange(len(part))
+        at = part["graded"].map(sizes)
         ax.vlines(at, part["low"].astype(float), part["high"].astype(float), color=colour, linewidth=2)
         ax.plot(at, part["value"].astype(float), marker=mark, linestyle=style, color=colour, label=str(model))
-        ax.set_xticks(at, [str(v) for v in part["graded"]])
+    ax.set_xticks(list(sizes.values()), [str(size) for size in sizes])
     ax.set(xlabel="graded answers given", ylabel="kappa with a person", title="What more graded answers bring")
     ax.legend(frameon=False, fontsize=9)
     return figure

@@ -83,10 +83,18 @@ def test_a_target_is_chosen_on_calibration_answers_and_refused_where_out_of_reac
         deferral.defer(grades, told)
 
 
-def test_risk_coverage_ends_with_all_answers():
+def test_the_curve_keeps_what_deferral_keeps_and_leaves_out_what_is_too_little():
     grades, told, y = _graded(300)
-    table = deferral.risk_coverage(y, grades["score"], -deferral.by_squared_error(told, grades["score"]))
-    assert table["coverage"].iloc[-1] == 1 and table["n"].iloc[-1] == 300 and (table["low"] <= table["high"]).all()
+    questions = pd.Series(np.arange(300) % 2, index=told.index).map({0: "p", 1: "q"})
+
+    def right(stay):
+        return float((y == grades["score"])[stay].mean()), int(stay.sum()), 0.0, 1.0
+
+    table = deferral.risk_coverage(grades, told, right, questions, (0.0, 0.25, 0.3, 0.99)).set_index("left")
+    assert table.index.tolist() == [0.3, 0.25, 0.0] and table.loc[0.0, ["coverage", "n"]].tolist() == [1, 300]  # three kept are too few
+    for share in table.index:
+        stay = ~deferral.defer(grades, told, max_fraction=share, questions=questions)["deferred"].to_numpy()
+        assert table.loc[share, ["value", "n"]].tolist() == list(right(stay)[:2])
 
 
 @pytest.mark.parametrize("kind", ["length", "copied_prompt", "gibberish", "injected_instructions"])
