@@ -27,7 +27,7 @@ app = typer.Typer(help=__doc__, add_completion=False, context_settings={"help_op
 
 
 def of_data(label: str, n: int, most: int, seed: int, held: bool = True) -> list[dict]:
-    """Share of the gamed answers found, by kind, and of honest ones flagged, by kind and at all."""
+    """Share of the gamed answers found as their kind, and flagged at all, and of honest ones flagged, by kind and at all."""
     loader = catalogue.loader(label)
     tables = loader.parse(loader.raw_dir())
     answers, questions = tables["answers"], tables["questions"]
@@ -41,7 +41,8 @@ def of_data(label: str, n: int, most: int, seed: int, held: bool = True) -> list
     for kind in KINDS:
         tried = gamed(kind, n, seed, held, honest, questions)
         if len(tried):
-            rows.append(_share("found", checks.check(tried)[kind], label, kind))
+            told = checks.check(tried)
+            rows += [_share("found", told[kind], label, kind), _share("flagged", told.any(axis=1), label, kind)]
     return rows
 
 

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from edukit.grading.element_words import STOP
+from edukit.grading.element_words import BREAKS, STOP, denies
 from edukit.grading.grader_orders import orders
 from edukit.grading.normal_form import normalise, stem, words
 from edukit.schema import DataError
@@ -21,10 +21,13 @@ from edukit.schema import DataError
 Array = np.ndarray
 KINDS = ("length", "copied_prompt", "gibberish", "off_topic", "injected_instructions")
 RARE = 0.004  # share of the honest answers beyond each limit that is learnt
+BUDGET = 0.015  # share of the honest answers that all kinds together may flag; limits are drawn tighter until they do
+FOLDS = 5  # parts of the honest answers that are judged in turn by what the others say is usual
+SPEECH = 0.25  # share of words such as "the" from which unknown words are speech of something else, and no gibberish
 COPIED = 0.85  # share of an answer's words that stand in one text in the same order
-COPIED_WORDS = 5  # an answer shorter than that copies nothing
+COPIED_WORDS = 5  # an answer shorter than that copies nothing; more, where honest learners write short references word for word
 READ = 2_000  # characters that are compared; the length is that of the whole
-FEW = 30  # honest answers of a question, below which those of all questions say how long an answer is
+FEW = 100  # honest answers of a question, below which those of all questions say how long an answer is
 
 
 @dataclass
@@ -58,8 +61,20 @@ class AnswerChecks:
             raise DataError("answer checks learn from answers; found none. Give the answers to be checked, or some that are graded.")
         self.sources_ = {str(q["question_id"]): [words(normalise(line)) for name in ("prompt", "reference") if isinstance(q.get(name), str)
                                                  for line in q[name].split("\n") if line.strip()] for q in questions.to_dict("records")}
-        read = [words(normalise(text)[:READ]) for text in honest["text"]]
-        of = honest["question_id"].astype(str).to_numpy()
+        of, texts = honest["question_id"].astype(str).to_numpy(), honest["text"].to_numpy(object)
+        read = [words(normalise(text)[:READ]) for text in texts]
+        part_of, scores = np.arange(len(read)) % FOLDS, np.zeros((len(read), 4))
+        for part in range(FOLDS):
+            self._learn([told for told, p in zip(read, part_of, strict=True) if p != part], of[part_of != part])
+            for i in np.flatnonzero(part_of == part):
+                scores[i] = self._sense(read[i]), self._theme(read[i], of[i]), self._copied(read[i], of[i]), self._fits(read[i], of[i])
+        self._learn(read, of)
+        self._limit(scores, texts, of, np.array([len(told) > 2 for told in read]))
+        return self
+
+    def _learn(self, read: list[list[str]], of: Array) -> None:
+        """Count the words, letters and themes of honest answers and of the wording of their questions."""
+        self.vocabulary_, self.letters_ = Counter(), Counter()
         self.themes_ = {q: Counter({w: 2 for source in sources for w in _content(source)}) for q, sources in self.sources_.items()}
         for question, told in zip(of, read, strict=True):
             self.vocabulary_.update(set(told))
@@ -71,66 +86,80 @@ class AnswerChecks:
                 self.letters_[f"^{word}$"[i:i + 3]] += n
         self.spoken_ = Counter(w for theme in self.themes_.values() for w in theme)
         self.short_ = {(q, " ".join(told)) for q, told in zip(of, read, strict=True) if len(told) <= 2}
-        sense = np.array([self._sense(told, 1) for told in read])
-        theme = np.array([self._theme(told, q, 1) for told, q in zip(read, of, strict=True)])
-        self.limits_ = {"sense": min(float(np.quantile(sense, self.rare)), 0.6), "theme": min(float(np.quantile(theme, 2 * self.rare)), 0.0)}
-        size = pd.Series([len(normalise(t).split()) for t in honest["text"]])
-        least, most = _ends(size, self.rare)
-        self.lengths_ = {"": (least, most)} | {str(q): _ends(part, self.rare) for q, part in size.groupby(of) if len(part) >= FEW}
-        return self
+        self.short_ |= {("", " ".join(told)) for told in read if len(told) == 2}  # such as "not sure", which fits any question
+
+    def _limit(self, scores: Array, texts: Array, of: Array, speaks: Array) -> None:
+        """Draw limits as honest answers ask that were judged by others, tighter until all kinds together flag no more than :data:`BUDGET`, an unseen answer
+        included."""
+        sense, theme, copied, fits = scores.T
+        told = [normalise(text).split() for text in texts]
+        size = pd.Series([len(one) for one in told], dtype=int)
+        repeats = np.array([_repeats(one) for one in told], bool)
+        self.lengths_ = {"": _ends(size, self.rare)} | {str(q): _ends(part, self.rare) for q, part in size.groupby(of) if len(part) >= FEW}
+        least, most = np.array([self.lengths_.get(q, self.lengths_[""]) for q in of]).T
+        uneven = repeats | (size > most) | ((size < np.maximum(least, 2)) & (fits == 0))
+        for rare in self.rare / 2.0 ** np.arange(6):
+            self.limits_ = {"sense": min(float(np.quantile(sense, rare)), 0.6), "theme": min(float(np.quantile(theme, 2 * rare)), 0.0),
+                            "copied": max(float(np.quantile(copied, 1 - rare, method="higher")) + 1.0, COPIED_WORDS)}
+            odd = (sense < self.limits_["sense"]) | (speaks & (theme < self.limits_["theme"])) | (copied >= self.limits_["copied"])
+            if ((odd | uneven).sum() + 1) / (len(odd) + 1) <= BUDGET:
+                return
 
     def check(self, answers: pd.DataFrame) -> pd.DataFrame:
         """(N, 5) which checks each answer fails; index answer_id."""
         rows = []
         for question, text in zip(answers["question_id"].astype(str), answers["text"].fillna(""), strict=True):
             told = words(normalise(text)[:READ])
-            gibberish = bool(told) and self._sense(told, 0) < self.limits_["sense"]
-            rows.append((self._length(text, question), self._copied(told, question), gibberish,
-                         not gibberish and len(told) > 2 and self._theme(told, question, 0) < self.limits_["theme"], orders(text[:20 * READ])))
+            strange, speech = bool(told) and self._sense(told) < self.limits_["sense"], _speech(told)
+            away = len(told) > 2 and self._theme(told, question) < self.limits_["theme"]
+            rows.append((self._length(text, question), self._copied(told, question) >= self.limits_["copied"], strange and not speech,
+                         speech if strange else away, orders(text[:20 * READ])))
         return pd.DataFrame(rows, columns=list(KINDS), index=pd.Index(answers["answer_id"], name="answer_id"), dtype=bool)
 
     def _length(self, text: str, question: str) -> bool:
         """Fewer or many more words than usual, or a long text that repeats itself."""
         told = normalise(text).split()
         least, most = self.lengths_.get(question, self.lengths_[""])
-        pairs = list(zip(told, told[1:], told[2:], strict=False))
-        brief = " ".join(words(normalise(text)[:READ]))
-        empty = len(told) <= 1 and (question, brief) not in self.short_ and not any(self.themes_.get(question, Counter())[w] > 1 for w in
-        _content(brief.split()))
-        return empty or len(told) < least or len(told) > most or (len(told) > 14 and len(set(pairs)) < 0.6 * len(pairs))
+        return len(told) > most or _repeats(told) or (len(told) < max(least, 2) and not self._fits(words(normalise(text)[:READ]), question))
 
-    def _copied(self, told: list[str], question: str) -> bool:
-        """Whether nearly all of it stands in the prompt or a reference, in that order."""
-        if len(told) < COPIED_WORDS:
-            return False
-        for source in self.sources_.get(question, []):
+    def _fits(self, told: list[str], question: str) -> bool:
+        """Whether a word or two are an answer, since honest learners gave the same, or a word of it alone and it is one of theirs."""
+        brief = " ".join(told)
+        theme = self.themes_.get(question, Counter())
+        return ("", brief) in self.short_ or (question, brief) in self.short_ or (len(told) == 1 and told[0] not in BREAKS and not denies(told[0])
+            and any(theme[w] > 1 for w in _content(told)))
+
+    def _copied(self, told: list[str], question: str) -> int:
+        """How many words of it stand in one text of the prompt or a reference in that order, where those are nearly all; else 0."""
+        most = 0
+        for source in self.sources_.get(question, []) if len(told) >= COPIED_WORDS else []:
             blocks = SequenceMatcher(None, told, source, autojunk=False).get_matching_blocks()
-            runs = [b.size for b in blocks if b.size >= 3]
-            if sum(runs) >= COPIED * min(len(told), max(len(told) - 4, COPIED_WORDS)) and sum(runs) >= 0.6 * len(source):
-                return True
-        return False
+            run = sum(b.size for b in blocks if b.size >= 3)
+            if run >= COPIED * min(len(told), max(len(told) - 4, COPIED_WORDS)) and run >= 0.6 * len(source):
+                most = max(most, run)
+        return most
 
-    def _sense(self, told: list[str], own: int) -> float:
-        """Share of the letters that lie in known words, or in three letters in a row that are common in them; ``own``: times an answer counts itself."""
+    def _sense(self, told: list[str]) -> float:
+        """Share of the letters that lie in known words, or in three letters in a row that are common in them."""
         total = known = 0.0
         for word in told:
             total += len(word)
-            if self.vocabulary_[word] > own + 1:
+            if self.vocabulary_[word] > 1:
                 known += len(word)
                 continue
             three = [f"^{word}$"[i:i + 3] for i in range(len(word))]
-            usual = np.mean([self.letters_[t] - own * three.count(t) > 5 for t in three])
+            usual = np.mean([self.letters_[t] > 5 for t in three])
             known += len(word) * (0.8 if usual >= 0.99 and len(word) > 3 else 0.4 if usual > 0.7 else 0.0)
         return known / total if total else 1.0
 
-    def _theme(self, told: list[str], question: str, own: int) -> float:
-        """How much of it others said to this question: a word of theirs counts by how few questions share it, a word of none against it, one said to
-        other questions only twice against it; over the root of the number of words. ``own``: times an answer counts itself."""
+    def _theme(self, told: list[str], question: str) -> float:
+        """How much of it others said to this question: a word of theirs counts by how few questions share it, a word of none half against it, one
+        said to other questions only against it, by how few; over the root of the number of words."""
         theme, content, among = self.themes_.get(question, Counter()), _content(told), max(len(self.themes_) - 1, 1)
         total = 0.0
         for w in content:
             elsewhere = self.spoken_[w] - (theme[w] > 0)
-            total += 1 - elsewhere / among if theme[w] - own > 0 else -1.0 if elsewhere else -0.5
+            total += 1 - elsewhere / among if theme[w] > 0 else -(1 - elsewhere / among) if elsewhere else -0.5
         return total / np.sqrt(len(content)) if content else 0.0
 
 
@@ -184,6 +213,17 @@ def novelty(answers: pd.DataFrame, graded: pd.DataFrame) -> Array:
 
 def _content(told: list[str]) -> set[str]:
     return {stem(w) for w in told if w not in STOP}
+
+
+def _repeats(told: list[str]) -> bool:
+    """Whether it is long and says the same again and again."""
+    triples = list(zip(told, told[1:], told[2:], strict=False))
+    return len(told) > 14 and len(set(triples)) < 0.6 * len(triples)
+
+
+def _speech(told: list[str]) -> bool:
+    """Whether it is built like a sentence, as mashed keys are not."""
+    return len(told) > 2 and sum(w in STOP for w in told) >= SPEECH * len(told)
 
 
 def _ends(size: pd.Series, rare: float) -> tuple[float, float]:

@@ -17,9 +17,9 @@ import pandas as pd
 
 from edukit.grading.element_words import BREAKS, ENDS, STOP, STOPPING, WEAK, Token, alike, denies, opposite, tokens
 
-ENOUGH = 0.65  # share of the words of an alternative that must be there, chosen on invented answers of seeds from 100 on
+ENOUGH = 0.65  # share of the words of an alternative that must be there, chosen on invented answers of seeds 1 to 5
 REACH = 5  # words before or after the stretch within which a denial counts
-CLOSE = 0.28  # cosine similarity from which a clause without the words means the same, where embeddings are asked for; chosen likewise
+CLOSE = 0.15  # cosine similarity from which a clause means the element it is nearest to, where embeddings are asked for; chosen likewise
 COLUMNS = ("answer", "element", "found", "score", "start", "end", "quote", "denied")
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -165,7 +165,7 @@ def _clauses(told: list[Token]) -> Iterator[tuple[int, int]]:
 
 
 def _add_paraphrases(best: list, read: list[list[Token]], texts: pd.Series, elements: Sequence[str], embed: Embed, close: float) -> None:
-    """Name elements that no words named where a clause is nearest to them in meaning, and as negative as they are; changes ``best``.
+    """Name elements that no words named where a clause is nearer to them in meaning than to any other, and as negative as they are; changes ``best``.
 
     A clause whose words name or deny an element means that element and no other.
     """
@@ -180,9 +180,7 @@ def _add_paraphrases(best: list, read: list[list[Token]], texts: pd.Series, elem
         return
     likeness = np.asarray(embed([words for _, _, words in clauses])) @ np.asarray(embed([way for _, way, _ in ways])).T
     for row, (n, clause, _) in zip(likeness, clauses, strict=True):
-        open_ = [w for w, (e, _, negative) in enumerate(ways) if best[n][e] == (None, None) and negative == clause.denied]
-        if not open_:
-            continue
-        nearest = max(open_, key=lambda w: float(row[w]))
-        if row[nearest] >= close:
-            best[n][ways[nearest][0]] = (Found(float(row[nearest]), clause.start, clause.end, False), None)
+        nearest = int(np.argmax(row))
+        element, _, negative = ways[nearest]
+        if row[nearest] >= close and best[n][element] == (None, None) and negative == clause.denied:
+            best[n][element] = (Found(float(row[nearest]), clause.start, clause.end, False), None)

@@ -14,9 +14,16 @@ Array = np.ndarray
 
 
 class NamedElements:
-    """Remembers which answers (normal forms) name which key elements, so that a criterion and the whole answer look once."""
+    """Remembers which answers (normal forms) name which key elements, so that a criterion and the whole answer look once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    embed : texts -> (n, d) unit vectors, to find clauses that mean an element without its words; None = words only. A clause then means the nearest of the
+        elements asked for, so ask for all those of a question first.
+    """
+
+    def __init__(self, embed: elements.Embed | None = None) -> None:
+        self._embed = embed
         self._found: dict[str, dict[str, tuple[bool, object]]] = {}
 
     def hits(self, wanted: Sequence[str], forms: Sequence[str]) -> Array | None:
@@ -25,7 +32,7 @@ class NamedElements:
             return None
         unknown = sorted({form for form in forms if any(form not in self._found.get(e, {}) for e in wanted)})
         if unknown:
-            table = elements.find(unknown, list(wanted))
+            table = elements.find(unknown, list(wanted), self._embed)
             rows = zip(table["found"].to_numpy(), table["quote"].to_numpy(object), strict=True)
             for form in unknown:
                 for element in wanted:

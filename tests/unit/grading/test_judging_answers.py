@@ -10,6 +10,7 @@ from edukit.data.gaming_answers import gamed
 from edukit.data.synthetic_answers import SyntheticAnswers
 from edukit.grading import answer_clusters, deferral, elements
 from edukit.grading.answer_checks import AnswerChecks, check, flags
+from edukit.grading.named_elements import NamedElements
 from edukit.schema import DataError
 
 
@@ -47,6 +48,17 @@ def test_a_paraphrase_needs_embeddings():
 
     assert not elements.find(["all the drops dry up"], ["turns to vapour"])["found"].iloc[0]
     assert elements.find(["all the drops dry up"], ["turns to vapour"], embed=embed)["quote"].iloc[0] == "all the drops dry up"
+
+
+def test_a_clause_means_the_nearest_of_all_the_elements_looked_for_together():
+    def embed(texts):
+        return np.array([[1.0, 0.0] if "vapour" in t else [0.0, 1.0] if "wind" in t else [0.6, 0.8] for t in texts])
+
+    wanted = ["turns to vapour", "the wind carries it"]
+    assert NamedElements().hits(wanted, ["all of it blows off"]).tolist() == [[0, 0]]
+    named = NamedElements(embed)
+    assert named.hits(wanted, ["all of it blows off"]).tolist() == [[0, 1]]
+    assert named.hits(wanted[:1], ["all of it blows off"]).tolist() == [[0]]
 
 
 def _graded(n: int, seed: int = 0):
@@ -97,7 +109,7 @@ def test_the_curve_keeps_what_deferral_keeps_and_leaves_out_what_is_too_little()
         assert table.loc[share, ["value", "n"]].tolist() == list(right(stay)[:2])
 
 
-@pytest.mark.parametrize("kind", ["length", "copied_prompt", "gibberish", "injected_instructions"])
+@pytest.mark.parametrize("kind", ["length", "copied_prompt", "gibberish", "off_topic", "injected_instructions"])
 def test_gaming_is_found_and_honest_answers_are_left_alone(made, kind):
     tables, _ = made
     honest = SyntheticAnswers(learners=60, seed=1).parse(None)["answers"]
