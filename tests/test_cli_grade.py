@@ -68,7 +68,7 @@ def test_without_a_graded_answer_it_says_so_and_leaves_more_to_a_person(place, t
     assert "'Antwort' is the answer; 'Schülerin' is the learner" in said and "1 of 30 answers are empty" in said and "how sure   " not in said
     table = pd.read_csv(tmp_path / "grades.csv", dtype={"answer_id": str})
     assert len(table) == 30 and table["row"].tolist() == list(range(1, 31)) and not table["learner"].str.contains("L0").any()
-    assert table["left_to_a_person"].sum() == number(said, "N left to you") >= 18 and table.loc[table["left_to_a_person"], "score"].isna().all()
+    assert table["left_to_a_person"].sum() == number(said, "N left to you") > 0.45 * 30 and table.loc[table["left_to_a_person"], "score"].isna().all()
     assert table.loc[~table["left_to_a_person"], "score"].between(0, 4).all()
     feedback = pd.read_csv(tmp_path / "feedback.csv")
     assert len(feedback) == 60 and feedback["text"].str.contains("Next step|A teacher|Everything|highest").all()

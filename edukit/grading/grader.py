@@ -102,7 +102,7 @@ class RubricGrader:
         self.rubrics_ = read_rubrics(rubric)
         self._questions = {str(row["question_id"]): row for row in questions.to_dict("records")}
         self._targets = {t.key: t for t in targets_of(graded, questions, self.rubrics_, self.labels_)}
-        self._forms, self._learnt, self._named = graded["form"].to_numpy(object), {}, NamedElements()
+        self._forms, self._learnt, self._named = graded["form"].to_numpy(object), {}, NamedElements(self._embed)
         self._say_what_lacks(graded)
         rows = {key: self._graded(graded, t) for key, t in self._targets.items()}
         self._unseen = self._fit_unseen(graded, rows)
@@ -123,13 +123,14 @@ class RubricGrader:
 
         ``found`` quotes the words that name a key element, ``missing`` lists the elements that nothing names; ``flags`` may hold ``empty`` and ``cut``.
         """
-        rows, self._named = [], NamedElements()
+        rows, self._named = [], NamedElements(self._embed)
         for question, part in self._by_question(answers):
             targets = [t for t in self._targets.values() if t.question_id == question]
             rubric = rubric_of(self._questions[question], self.rubrics_)
             texts = part["text"].astype(str).tolist()
             forms = [normalise(t) for t in texts]
             flags = [flags_of(written, form) for written, form in zip(texts, forms, strict=True)]
+            self._hits(targets[0], forms)
             for target in targets[1:] or targets:
                 p = self._said(target, forms)
                 given, quotes = target.given(p), self._named.quotes(target.elements, texts, forms)
@@ -146,7 +147,7 @@ class RubricGrader:
 
         A level that a question does not have is 0 there.
         """
-        parts, self._named = [], NamedElements()
+        parts, self._named = [], NamedElements(self._embed)
         for question, part in self._by_question(answers):
             target = self._targets[question, OVERALL]
             p = self._said(target, [normalise(t) for t in part["text"].astype(str)])
@@ -220,7 +221,7 @@ class RubricGrader:
             return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
         found = [Target.restored(one, below(f"target{i}."), self._seen_route()) for i, one in enumerate(told["targets"])]
-        self._targets, self._named = {t.key: t for t in found}, NamedElements()
+        self._targets, self._named = {t.key: t for t in found}, NamedElements(self._embed)
         self._unseen = self._unseen_route().restored(told["unseen"], below("unseen."))
         return self
 
@@ -234,6 +235,11 @@ class RubricGrader:
 
     def _vectors(self, forms: Sequence[str]) -> Array | None:
         return text.embed(list(forms)) if self.embeddings else None
+
+    def _hits(self, target: Target, forms: Sequence[str]) -> Array | None:
+        """(N, E) whether each answer names each key element of a target; a clause means the nearest of all elements that the question asks for."""
+        self._named.hits(self._targets[target.question_id, OVERALL].elements, forms)
+        return self._named.hits(target.elements, forms)
 
     def _seen_route(self) -> SeenRoute:
         return SeenRoute(self.trees, self.folds, self.penalty, self.seed)
@@ -280,7 +286,7 @@ class RubricGrader:
         if self.route == "unseen" or len(y) < FEWEST or len(np.unique(y)) < 2:
             return
         forms = self._forms[where].tolist()
-        target.seen = self._seen_route().fit(forms, y, len(target.levels), self._vectors(forms), self._named.hits(target.elements, forms), not target.named)
+        target.seen = self._seen_route().fit(forms, y, len(target.levels), self._vectors(forms), self._hits(target, forms), not target.named)
 
     def _held(self, rows: Array, target: Target) -> Array:
         """What the unseen route says of graded answers of which it had seen none of the same question."""
@@ -303,7 +309,7 @@ class RubricGrader:
             return np.tile(share, (len(forms), 1))
         if not len(forms):
             return np.zeros((0, len(target.levels)))
-        return self._unseen.probabilities(forms, [target.asked] * len(forms), len(target.levels), self._embed, self._named.hits(target.elements, forms),
+        return self._unseen.probabilities(forms, [target.asked] * len(forms), len(target.levels), self._embed, self._hits(target, forms),
                                           target.criterion_id == OVERALL)
 
     def _mixed(self, target: Target, seen: Array, unseen: Array) -> Array:
