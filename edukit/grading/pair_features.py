@@ -5,6 +5,7 @@ Every number compares texts and knows nothing of the question itself, so that wh
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,8 +117,8 @@ def pair_features(texts: Sequence[str], questions: Sequence[Asked], rare: Mappin
 
 
 def _share(part: frozenset[str] | set[str], whole: frozenset[str] | set[str], rare: Mapping[str, float], most: float) -> float:
-    total = sum(rare.get(s, most) + 0.1 for s in whole)
-    return sum(rare.get(s, most) + 0.1 for s in whole & part) / total if total else 0.0
+    total = math.fsum(rare.get(s, most) + 0.1 for s in whole)  # exact: a set has another order in every process
+    return math.fsum(rare.get(s, most) + 0.1 for s in whole & part) / total if total else 0.0
 
 
 def _cosine(a: Mapping[str, int], b: Mapping[str, int]) -> float:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -83,3 +87,13 @@ def test_the_best_of_several_references_counts_and_missing_ones_are_allowed():
     x = pair_features(["the sun is warm", "no idea"], [question, asked(None, None)], {}, None)
     assert x["recall"][0] == pytest.approx(1) and x["recall"][1] == 0 and np.isfinite(x.to_numpy()).all()
     assert not asked(None, float("nan")).known and asked("p", None, elements=["salt | brine"]).models == ("salt | brine",)
+
+
+def test_features_are_the_same_to_the_last_bit_in_every_process():
+    code = ("from edukit.grading.pair_features import asked, pair_features, weights\n"
+            "told = ['the %s light warms seed %d and the roots drink cold water from dark soil near old stones' % (w, i) for i, w in "
+            "enumerate('sun moon star lamp fire torch candle flash'.split())]\n"
+            "print([x.hex() for x in pair_features(told, [asked('Why?', told[3])] * len(told), weights(told), None).to_numpy().ravel()])")
+    said = {subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True).stdout
+            for seed in (1, 2, 3)}
+    assert len(said) == 1
